@@ -1,0 +1,1 @@
+"""What every test shares; a fixture that only one folder needs lives in that folder."""
