@@ -67,9 +67,9 @@ check: .venv/.dev ## Everything that needs no test run: layout, lint, types, gen
 schema: .venv/.dev ## Make schema.sql and the migrations module from migrations/
 	@$(PY) -m tools.schema
 
-lock: .venv/.dev ## Resolve the locks anew (ARGS=--upgrade for newer versions)
-	$(LOCK) requirements/uv.in -o requirements/uv.txt
-	$(LOCK) requirements/build.in -o requirements/build.txt
+lock: .venv/pyvenv.cfg ## Resolve the locks anew (ARGS=--upgrade for newer versions)
+	$(LOCK) --group bootstrap -o requirements/uv.txt
+	$(LOCK) --group build -o requirements/build.txt
 	$(LOCK) pyproject.toml --extra server -o requirements/run.txt
 	$(LOCK) pyproject.toml --all-extras --group dev -c requirements/run.txt -o requirements/dev.txt
 	$(if $(wildcard tools/lock.py),$(PY) -m tools.lock)
