@@ -1,0 +1,68 @@
+"""What can be imported from the public packages is what we designed, and nothing more."""
+
+import importlib
+import types
+
+import pytest
+
+EXPORTS: dict[str, frozenset[str]] = {
+    "webhook": frozenset(
+        {
+            # The runtime.
+            "WebhookConfig",
+            "WebhookEventType",
+            "WebhookRuntimeService",
+            "add_endpoints",
+            "create_in_memory_webhook_persistence",
+            "probe_endpoint",
+            "validate_endpoint_url",
+            # The ports that users implement themselves.
+            "WebhookDeliveryStore",
+            "WebhookEndpointStore",
+            "WebhookPersistence",
+        }
+    ),
+    "webhook.toolkit": frozenset(),
+    "webhook.adapters.cloudflare": frozenset(
+        {
+            "build_webhook_schema_sql",
+            "create_d1_webhook_persistence",
+            "initialize_webhook_schema",
+        }
+    ),
+}
+
+
+def public_names(module: types.ModuleType) -> set[str]:
+    """Name what a module shows without an underscore, submodules aside."""
+    return {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and not isinstance(value, types.ModuleType)
+        and getattr(value, "__module__", None) != "__future__"
+    }
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_exports_are_exactly_the_designed_ones(name: str) -> None:
+    assert set(importlib.import_module(name).__all__) == EXPORTS[name]
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_every_exported_name_can_be_imported(name: str) -> None:
+    module = importlib.import_module(name)
+    missing = [export for export in module.__all__ if not hasattr(module, export)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_nothing_public_lies_beside_the_exports(name: str) -> None:
+    module = importlib.import_module(name)
+    assert public_names(module) <= set(module.__all__)
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_exports_are_listed_once_and_in_order(name: str) -> None:
+    exports = list(importlib.import_module(name).__all__)
+    assert exports == sorted(set(exports))

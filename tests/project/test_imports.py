@@ -1,0 +1,89 @@
+"""Imports go one way: domain, ports, engine, adapters, then the faces; there are no circles."""
+
+import sys
+from graphlib import CycleError, TopologicalSorter
+
+import pytest
+
+from tests.project.source import all_imports, imports_of, modules, room
+
+INNER = frozenset({"domain", "ports", "engine", "adapters"})
+# What each room may know besides itself. "" is `import webhook` itself.
+MAY_KNOW: dict[str, frozenset[str]] = {
+    "domain": frozenset(),
+    "ports": frozenset({"domain"}),
+    "engine": frozenset({"domain", "ports"}),
+    "adapters": frozenset({"domain", "ports", "engine"}),
+    "": INNER,
+    "toolkit": INNER,
+    "testing": INNER,
+    "api": INNER,
+    "client": frozenset({"domain"}),
+    "cli": INNER | {"", "api", "client"},
+    "__main__": frozenset({"cli"}),
+}
+# Where a package from outside may be imported; the standard library's own are free but sqlite3.
+ROOMS_OF_PACKAGES: dict[str, frozenset[str]] = {
+    "msgspec": frozenset(MAY_KNOW),
+    "starlette": frozenset({"api", "cli"}),
+    "aiohttp": frozenset({"adapters"}),
+    "sqlite3": frozenset({"adapters"}),
+    "uvicorn": frozenset({"cli"}),
+    "typer": frozenset({"cli"}),
+    "rich": frozenset({"cli"}),
+    "js": frozenset({"adapters"}),
+    "pyodide": frozenset({"adapters", "client"}),
+    "workers": frozenset({"adapters"}),
+    "pyodide_http": frozenset({"client"}),
+}
+JAVASCRIPT = frozenset({"js", "pyodide", "workers"})
+
+
+def test_every_module_belongs_to_a_room_of_the_house() -> None:
+    assert {room(module) for module in modules()} <= set(MAY_KNOW)
+
+
+def test_a_room_imports_only_from_the_rooms_before_it() -> None:
+    wrong = [
+        str(found)
+        for found in all_imports()
+        if found.target.split(".")[0] == "webhook"
+        and room(found.target) not in MAY_KNOW[room(found.module)] | {room(found.module)}
+    ]
+    assert wrong == []
+
+
+def test_imports_form_no_circle() -> None:
+    ours = modules()
+    # A package and its own modules: what `__init__` gathers from below is no circle, unless a
+    # module below takes it back from there.
+    graph = {
+        module: {found.target for found in imports_of(module) if found.target in ours} - {module}
+        for module in ours
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_a_package_from_outside_stays_in_its_rooms() -> None:
+    wrong = []
+    for found in all_imports():
+        package = found.target.split(".")[0]
+        free = package == "webhook" or (
+            package in sys.stdlib_module_names and package not in ROOMS_OF_PACKAGES
+        )
+        if not free and room(found.module) not in ROOMS_OF_PACKAGES.get(package, frozenset()):
+            wrong.append(str(found))
+    assert wrong == []
+
+
+def test_only_the_cloudflare_adapter_and_the_client_know_javascript() -> None:
+    wrong = [
+        str(found)
+        for found in all_imports()
+        if found.target.split(".")[0] in JAVASCRIPT
+        and not found.module.startswith(("webhook.adapters.cloudflare", "webhook.client"))
+    ]
+    assert wrong == []
