@@ -101,7 +101,7 @@ clean: ## Remove what make made; data under .wrangler/ and *.db stay
 	elif command -v uv >/dev/null; then \
 		rm -rf .tools; mkdir -p .tools/bin; ln -s "$$(command -v uv)" $(UV); \
 	else \
-		echo "Needs $(BOOTSTRAP_PYTHON) with venv or pip, or uv on the PATH." >&2; exit 1; \
+		echo "Needs uv on the PATH, or a $(BOOTSTRAP_PYTHON) with venv or pip." >&2; exit 1; \
 	fi
 	@touch $@
 

@@ -55,8 +55,7 @@ def test_a_room_imports_only_from_the_rooms_before_it() -> None:
 
 def test_imports_form_no_circle() -> None:
     ours = modules()
-    # A package and its own modules: what `__init__` gathers from below is no circle, unless a
-    # module below takes it back from there.
+    # That Python loads a package before its modules is no import of ours.
     graph = {
         module: {found.target for found in imports_of(module) if found.target in ours} - {module}
         for module in ours
