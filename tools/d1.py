@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ def ensure_migrated(state_dir: Path, config: Path = ROOT / "wrangler.toml") -> N
     files = sorted((config.parent / "migrations").glob("*.sql"))
     if not files:
         return
-    digest = hashlib.sha256(config.read_bytes())
+    # The binding and its id name the database's file, so they belong to the key too.
+    digest = hashlib.sha256(repr(tomllib.loads(config.read_text("utf-8"))["d1_databases"]).encode())
     for file in files:
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     key = digest.hexdigest()
