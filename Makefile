@@ -72,7 +72,7 @@ lock: .venv/pyvenv.cfg ## Resolve the locks anew (ARGS=--upgrade for newer versi
 	$(LOCK) --group build -o requirements/build.txt
 	$(LOCK) pyproject.toml --extra server -o requirements/run.txt
 	$(LOCK) pyproject.toml --all-extras --group dev -c requirements/run.txt -o requirements/dev.txt
-	$(if $(wildcard tools/lock.py),$(PY) -m tools.lock)
+	$(if $(wildcard tools/lock.py),$(PY) -m tools.lock $(ARGS))
 
 bench: setup ## Measure: each file of benchmarks/ answers one question
 	@set -e; for question in $(or $(wildcard benchmarks/[a-z]*.py),$(error benchmarks/ asks nothing yet)); do \

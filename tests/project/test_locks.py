@@ -14,13 +14,16 @@ from tests.project.source import ROOT
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
-GROUPS: dict[str, list[str]] = PROJECT["dependency-groups"]
+GROUPS: dict[str, list[str]] = {
+    name: [text for text in wanted if isinstance(text, str)]  # the rest includes other groups
+    for name, wanted in PROJECT["dependency-groups"].items()
+}
 RUNTIME: list[str] = PROJECT["project"]["dependencies"]
 ASKED_FOR = {
     "uv": GROUPS["bootstrap"],
     "build": GROUPS["build"] + PROJECT["build-system"]["requires"],
     "run": RUNTIME + EXTRAS["server"],
-    "dev": RUNTIME + [*chain(*EXTRAS.values())] + GROUPS["dev"],
+    "dev": RUNTIME + [*chain(*EXTRAS.values())] + GROUPS["build"] + GROUPS["dev"],
     "worker": RUNTIME,
 }
 
