@@ -55,7 +55,7 @@ def _capnp_config(files: Path, config: Path) -> str:
     for name in sorted(names, key=lambda name: (name != main, name)):
         kind = "pythonModule" if name.endswith(".py") else "data"
         # The address is relative to the configuration file, which lies in *work_dir*.
-        embedded = f"embed {_quote(f"upload/{files.name}/{name}")}"
+        embedded = f"embed {_quote(f'upload/{files.name}/{name}')}"
         modules.append(f"      (name = {_quote(name)}, {kind} = {embedded}),")
     return "\n".join(
         [

@@ -9,7 +9,6 @@ option for it, and that makes workerd die together with wrangler.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import importlib.util
 import os
 import shlex
@@ -63,13 +62,13 @@ def _npm_command() -> list[str]:
 
 
 def ensure_node_modules() -> Path:
-    """Install the locked npm packages when they are missing or the lock file has changed."""
+    """Install the locked npm packages when they are missing or older than the lock file."""
     modules = ROOT / "node_modules"
-    stamp = modules / ".installed-from"
-    wanted = hashlib.sha256((ROOT / "package-lock.json").read_bytes()).hexdigest()
+    # npm writes this file last, so it stands for a finished installation; make looks at it too.
+    installed = modules / ".package-lock.json"
+    lock_file = ROOT / "package-lock.json"
     with locked("npm"):
-        # `npm ci` empties the folder first, so that the stamp means a finished installation.
-        if not stamp.exists() or stamp.read_text("utf-8") != wanted:
+        if not installed.exists() or installed.stat().st_mtime < lock_file.stat().st_mtime:
             # No install scripts: the binaries come inside the packages themselves.
             options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
             command = [*_npm_command(), "ci", *options]
@@ -79,7 +78,7 @@ def ensure_node_modules() -> Path:
             )
             if result.returncode:
                 raise ToolError(f"npm ci failed:\n{result.stdout}{result.stderr}")
-            stamp.write_text(wanted, "utf-8")
+            installed.touch()
     return modules
 
 
