@@ -7,7 +7,6 @@ what development needs besides is said on wrangler's command line.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -103,8 +102,8 @@ class DevWorker:
         self.port = port or free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.state_dir = state_dir.resolve()
-        self.run_dir = self.state_dir / "run"
-        self.log = self.run_dir / f"wrangler-{self.port}.log"
+        self.run_dir = self.state_dir / "run" / str(self.port)
+        self.log = self.run_dir / "worker.log"
         self.env = dict(env or {})
         self.config = config.resolve()
         self.development_bundle = development_bundle
@@ -186,11 +185,10 @@ class DevWorker:
 
         Given on the command line they would be in the list of processes for everyone to see.
         """
-        path = self.run_dir / f"worker-{self.port}.env"
-        path.unlink(missing_ok=True)
+        path = self.run_dir / "worker.env"
         lines = [f"{name}={quote_env_value(name, value)}\n" for name, value in self.env.items()]
-        with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123
-            file.writelines(lines)
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_text("".join(lines), "utf-8")
         return path
 
     def _wait_until_ready(self) -> None:
@@ -268,7 +266,7 @@ class DevWorker:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        (self.run_dir / f"worker-{self.port}.env").unlink(missing_ok=True)
+        (self.run_dir / "worker.env").unlink(missing_ok=True)
         # workerd follows a moment later; a restart needs the port and the database's lock.
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline and (
