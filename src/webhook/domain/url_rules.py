@@ -160,6 +160,12 @@ def validate_endpoint_url(
     return check_url(raw, UrlRules(allow_private_hosts, allow_http))
 
 
+def url_host(url: str) -> str:
+    """Return host and port of a URL: all of it that logs and errors may show."""
+    authority = re.split(r"[/?#\\]", url.partition("://")[2], maxsplit=1)[0]
+    return authority.rpartition("@")[2]
+
+
 def _refusal(detail: str) -> InvalidInput:
     return InvalidInput.at(POINTER, detail)
 

@@ -1,0 +1,170 @@
+"""The ``Sender`` of a machine with sockets: aiohttp, hardened against receivers."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ssl
+from collections.abc import Mapping
+
+import yarl
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+
+from webhook.adapters.aiohttp_errors import explain
+from webhook.adapters.checked_resolver import CheckedResolver, Lookup, system_lookup
+from webhook.domain.model import RESPONSE_BYTES_MAX, ErrorKind, Outcome
+from webhook.domain.response import response_text, status_problem, timeout_sentence
+from webhook.domain.retry import retry_after_ms
+from webhook.domain.url_rules import UrlRules, check_url, url_host
+from webhook.ports import Clock
+
+CONNECTIONS_DEFAULT = 256
+USER_AGENT_DEFAULT = "webhook"
+# Node closes an idle connection after 5 s; reusing one at that moment costs an attempt.
+KEEP_ALIVE_S = 4.0
+URLS_KEPT = 4096
+
+
+class AiohttpSender:
+    """Sends at most ``connections`` requests at once, to no address that ``rules`` forbid.
+
+    ``tls`` replaces the system's trust, ``lookup`` its name look-up. Opens nothing before the
+    first ``send``, and may be used again after ``close``; belongs to one event loop.
+    """
+
+    def __init__(
+        self,
+        rules: UrlRules,
+        *,
+        clock: Clock,
+        connections: int = CONNECTIONS_DEFAULT,
+        user_agent: str = USER_AGENT_DEFAULT,
+        tls: ssl.SSLContext | None = None,
+        lookup: Lookup = system_lookup,
+    ) -> None:
+        self._rules = rules
+        self._clock = clock
+        self._user_agent = user_agent
+        self._tls = tls
+        self._lookup = lookup
+        self._slots = asyncio.Semaphore(connections)
+        self._session: ClientSession | None = None
+        # Judging and parsing a URL costs more than all else that happens here per request.
+        self._target = functools.lru_cache(URLS_KEPT)(functools.partial(_target, rules))
+
+    async def send(
+        self, url: str, headers: Mapping[str, str], body: bytes, timeout_ms: int
+    ) -> Outcome:
+        """POST ``body`` and say what came of it; raises nothing but cancellation.
+
+        ``latency_ms`` runs until the headers of the answer are in.
+        """
+        async with self._slots:
+            started_at = self._clock.now_ms()
+            began = self._clock.monotonic_ms()
+            decided: int | None = None
+            response: ClientResponse | None = None
+            kept = bytearray()
+            note = None
+            try:
+                async with asyncio.timeout(timeout_ms / 1000):
+                    response = await self._open().post(
+                        self._target(url), data=body, headers=headers, allow_redirects=False
+                    )
+                    decided = round(self._clock.monotonic_ms() - began)
+                    note = await _read(response, kept)
+            except Exception as error:  # noqa: BLE001 - whatever a receiver causes is an outcome
+                kind, sentence = _explain(error, url, timeout_ms)
+                if response is None or decided is None:
+                    latency_ms = round(self._clock.monotonic_ms() - began)
+                    return Outcome(
+                        started_at=started_at,
+                        latency_ms=latency_ms,
+                        error_kind=kind,
+                        error=sentence,
+                    )
+                note = f"the body was cut off: {sentence}"
+            finally:
+                # Without effect when the body was read to its end; else the rest is not wanted.
+                if response is not None:
+                    response.close()
+            return self._judge(response, started_at, decided, bytes(kept), note)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def _open(self) -> ClientSession:
+        if self._session is None:
+            self._session = ClientSession(
+                connector=TCPConnector(
+                    limit=0,  # waiting for a slot happens above, before the deadline starts
+                    resolver=CheckedResolver(self._rules, self._lookup),
+                    ssl=True if self._tls is None else self._tls,
+                    keepalive_timeout=KEEP_ALIVE_S,
+                ),
+                cookie_jar=DummyCookieJar(),
+                timeout=ClientTimeout(total=None, sock_connect=None),
+                auto_decompress=False,
+                trust_env=False,
+                read_bufsize=RESPONSE_BYTES_MAX,
+                headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
+            )
+        return self._session
+
+    def _judge(
+        self,
+        response: ClientResponse,
+        started_at: int,
+        latency_ms: int,
+        kept: bytes,
+        note: str | None,
+    ) -> Outcome:
+        status, answered = response.status, response.headers
+        problem = status_problem(status, answered.get("Location"))
+        text = None
+        if answered.get("Content-Encoding", "identity").lower() == "identity":
+            text = response_text(kept, cut=len(kept) > RESPONSE_BYTES_MAX) if kept else None
+        elif kept:
+            note = note or "the body is compressed, against our wish, and not kept"
+        if problem is None:
+            return Outcome(
+                started_at=started_at,
+                latency_ms=latency_ms,
+                status_code=status,
+                response=text,
+                note=note,
+            )
+        return Outcome(
+            started_at=started_at,
+            latency_ms=latency_ms,
+            status_code=status,
+            error_kind=problem[0],
+            error=problem[1],
+            response=text,
+            note=note,
+            retry_after_ms=retry_after_ms(answered.get("Retry-After"), self._clock.now_ms()),
+        )
+
+
+def _target(rules: UrlRules, url: str) -> yarl.URL:
+    """Return the URL to dial; raises ``InvalidInput`` when the rules of today forbid it."""
+    return yarl.URL(check_url(url, rules), encoded=True)
+
+
+async def _read(response: ClientResponse, kept: bytearray) -> str | None:
+    """Read a body into ``kept`` until it ends or is one byte too long; return a note if it is."""
+    while len(kept) <= RESPONSE_BYTES_MAX:
+        chunk = await response.content.read(RESPONSE_BYTES_MAX + 1 - len(kept))
+        if not chunk:
+            return None
+        kept += chunk
+    return f"the body is longer than the {RESPONSE_BYTES_MAX} bytes that are kept"
+
+
+def _explain(error: Exception, url: str, timeout_ms: int) -> tuple[ErrorKind, str]:
+    if type(error) is TimeoutError and error.errno is None:
+        return ErrorKind.TIMEOUT, timeout_sentence(timeout_ms)
+    return explain(error, url_host(url))
