@@ -141,10 +141,11 @@ def _timeout(_root: BaseException, host: str) -> str:
 
 
 def _tls(root: BaseException, _host: str) -> str:
+    # Errors that Python makes, and not OpenSSL, lack both attributes.
     if isinstance(root, ssl.SSLCertVerificationError):
-        code = root.verify_code
+        code = getattr(root, "verify_code", 0)
         return f"TLS: {_CERTIFICATE.get(code, f'certificate refused (code {code})')}"
-    reason = root.reason if isinstance(root, ssl.SSLError) else None
+    reason: str | None = getattr(root, "reason", None)
     return "TLS: handshake failed" + (f" ({reason.lower().replace('_', ' ')})" if reason else "")
 
 
