@@ -1,0 +1,90 @@
+"""Signed, retried webhook delivery: the runtime API and nothing else; see the README."""
+
+from webhook.adapters.memory import create_in_memory_webhook_persistence
+from webhook.domain.config import WebhookConfig
+from webhook.domain.endpoint import EndpointInput, EndpointPatch
+from webhook.domain.errors import (
+    ConfigError,
+    Conflict,
+    FieldError,
+    InvalidInput,
+    NotFound,
+    PayloadTooLarge,
+    SchemaError,
+    StoreUnavailable,
+    WebhookError,
+)
+from webhook.domain.event import WebhookEvent
+from webhook.domain.event_types import WebhookEventType
+from webhook.domain.model import (
+    Attempt,
+    Delivery,
+    DeliveryStatus,
+    Endpoint,
+    EndpointStatus,
+    ErrorKind,
+    Event,
+    Outcome,
+)
+from webhook.domain.retry import RetryPolicy
+from webhook.domain.url_rules import validate_endpoint_url
+from webhook.engine.probe import ProbeResult
+from webhook.ports import (
+    AcceptedEvent,
+    Chance,
+    Clock,
+    DeliveryQuery,
+    EndpointQuery,
+    EventQuery,
+    Page,
+    Sender,
+    WakeQueue,
+    WebhookDeliveryStore,
+    WebhookEndpointStore,
+    WebhookPersistence,
+)
+from webhook.runtime import WebhookRuntimeService, add_endpoints, probe_endpoint
+
+__all__ = [
+    "AcceptedEvent",
+    "Attempt",
+    "Chance",
+    "Clock",
+    "ConfigError",
+    "Conflict",
+    "Delivery",
+    "DeliveryQuery",
+    "DeliveryStatus",
+    "Endpoint",
+    "EndpointInput",
+    "EndpointPatch",
+    "EndpointQuery",
+    "EndpointStatus",
+    "ErrorKind",
+    "Event",
+    "EventQuery",
+    "FieldError",
+    "InvalidInput",
+    "NotFound",
+    "Outcome",
+    "Page",
+    "PayloadTooLarge",
+    "ProbeResult",
+    "RetryPolicy",
+    "SchemaError",
+    "Sender",
+    "StoreUnavailable",
+    "WakeQueue",
+    "WebhookConfig",
+    "WebhookDeliveryStore",
+    "WebhookEndpointStore",
+    "WebhookError",
+    "WebhookEvent",
+    "WebhookEventType",
+    "WebhookPersistence",
+    "WebhookRuntimeService",
+    "add_endpoints",
+    "create_in_memory_webhook_persistence",
+    "probe_endpoint",
+    "validate_endpoint_url",
+]

@@ -1,0 +1,1 @@
+"""The outside world, one room each: stores, senders, wake-ups, clock."""

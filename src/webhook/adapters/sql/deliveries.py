@@ -1,0 +1,200 @@
+"""``WebhookDeliveryStore`` over D1 and SQLite: accept, claim, settle, and what an operator asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from webhook.adapters.sql import read_statements, statements
+from webhook.adapters.sql.chunks import PARAMETER_BYTES_MAX, json_chunks
+from webhook.adapters.sql.database import ConstraintFailed, Database, Statement
+from webhook.adapters.sql.lists import DeliveryLists
+from webhook.adapters.sql.rows import (
+    event_row,
+    read_claimed,
+    read_first_claimed,
+    settlement_row,
+    to_json,
+)
+from webhook.domain.errors import Conflict
+from webhook.domain.ids import DeliveryRef, endpoint_of_lane, key_floor, lane_of
+from webhook.domain.lifecycle import Settlement
+from webhook.domain.model import PENDING_STATES, Delivery, NewEvent
+from webhook.ports import (
+    AcceptedEvent,
+    AcceptResult,
+    Claim,
+    ClaimRequest,
+    FirstAttempts,
+    SweepReport,
+)
+
+DUE_ROWS_MAX = 200
+_LANES_SPARE = 50
+_SWEEP_TENANTS = 100
+_USED = "This name was used before with other content; a repeat must be the same to the letter."
+
+
+class SqlDeliveryStore(DeliveryLists):
+    """Keeps events and deliveries; see ``WebhookDeliveryStore``."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+
+    async def accept(
+        self,
+        events: Sequence[NewEvent],
+        first: FirstAttempts,
+        now: int,
+        targets: Sequence[Sequence[str]] | None = None,
+    ) -> AcceptResult:
+        """Store events and deliveries in one round trip of five statements, six with names."""
+        at = None if self._database.own_clock else now
+        rows = [
+            event_row(e, None if targets is None else list(targets[i]))
+            for i, e in enumerate(events)
+        ]
+        calls = to_json(
+            [{"tenant": e.tenant, "key": e.key, "name": e.name, "size": e.size} for e in events]
+        )
+        names = [
+            {"tenant": e.tenant, "name": e.name, "key": e.key, "hash": e.content_hash}
+            for e in events
+            if e.name is not None
+        ]
+        batch: list[Statement] = []
+        if names:
+            batch.append((statements.ACCEPT_NAMES, (to_json(names),)))
+        batch.extend((statements.ACCEPT_EVENTS, (chunk,)) for chunk in json_chunks(rows))
+        limits = (first.limit, first.lease_ms, first.timeout_ms_max, first.timeout_ms_default)
+        batch.append((statements.ACCEPT_DELIVERIES, (at, calls, *limits)))
+        batch.append((statements.ACCEPT_RESULT, (calls,)))
+        if first.limit:
+            batch.append((statements.ACCEPT_LEASED, (at, calls, first.limit)))
+        try:
+            results = await self._database.batch(batch)
+        except ConstraintFailed:
+            raise await self._name_conflict(events) from None
+        result_rows = results[-2] if first.limit else results[-1]
+        accepted = [
+            AcceptedEvent(
+                key=row["key"],
+                id=row["id"] or f"evt_{row['key']}",
+                delivery_count=row["delivery_count"],
+                duplicate=row["key"] != event.key,
+            )
+            for event, row in zip(events, result_rows, strict=True)
+        ]
+        by_key = {event.key: event for event in events}
+        leased = results[-1] if first.limit else []
+        claimed = [read_first_claimed(row, by_key[row["key"]]) for row in leased]
+        made = sum(e.delivery_count for e in accepted if not e.duplicate)
+        return AcceptResult(accepted, claimed, waiting=made > len(claimed))
+
+    async def _name_conflict(self, events: Sequence[NewEvent]) -> Conflict:
+        """Find out which event met its name with other content, in the call or in the store."""
+        seen: dict[tuple[str, str], str | None] = {}
+        for position, event in enumerate(events):
+            if event.name is None:
+                continue
+            name = (event.tenant, event.name)
+            if seen.setdefault(name, event.content_hash) != event.content_hash:
+                return Conflict.at(f"/{position}", _USED)
+        named = [(i, e) for i, e in enumerate(events) if e.name is not None]
+        rows = [{"tenant": e.tenant, "name": e.name, "hash": e.content_hash} for _, e in named]
+        [found] = await self._database.read([(statements.CONFLICTING_NAMES, (to_json(rows),))])
+        position = named[found[0]["position"] if found else 0][0]
+        return Conflict.at(f"/{position}", _USED)
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        """Lease due deliveries in one round trip of three statements."""
+        at = None if self._database.own_clock else request.now
+        held = {lane_of(endpoint): count for endpoint, count in request.in_flight.items()}
+        lanes = request.limit + _LANES_SPARE
+        _, rows, [rest] = await self._database.batch(
+            [
+                (statements.CLAIM_DUE, (at, DUE_ROWS_MAX)),
+                (
+                    statements.CLAIM_READY,
+                    (
+                        at,
+                        request.start,
+                        lanes,
+                        request.limit,
+                        request.per_endpoint,
+                        to_json(held),
+                        request.lease_ms,
+                        request.payload_bytes_max,
+                    ),
+                ),
+                (statements.CLAIM_REST, (None, request.start, lanes)),
+            ]
+        )
+        # The walk's order: beyond the start first, then round to it.
+        rows = sorted(rows, key=lambda r: (r["lane"] <= request.start, r["lane"], r["key"]))
+        return Claim(
+            claimed=[read_claimed(row, request.lease_ms) for row in rows],
+            more=bool(rest["more"]),
+            next_due_at=rest["next_due_at"],
+            next_start=rows[-1]["lane"] if rows else request.start,
+        )
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[DeliveryRef]:
+        """Apply settlements in one round trip; a statement more where an endpoint is disabled."""
+        rows = [settlement_row(settlement) for settlement in settlements]
+        batch: list[Statement] = [(statements.SETTLE, (chunk,)) for chunk in json_chunks(rows)]
+        count = len(batch)
+        disabled = [lane_of(s.ref.endpoint_id) for s in settlements if s.disable_endpoint]
+        if disabled:
+            now = max(s.completed_at or 0 for s in settlements if s.disable_endpoint)
+            lanes = to_json(disabled)
+            batch.append((statements.DISABLE_UNSUBSCRIBE, (lanes,)))
+            batch.append((statements.DISABLE, (lanes, now)))
+        results = await self._database.batch(batch)
+        return [
+            DeliveryRef(endpoint_of_lane(row["lane"]), row["key"])
+            for applied in results[:count]
+            for row in applied
+        ]
+
+    async def replay(self, tenant: str | None, ref: DeliveryRef, now: int) -> Delivery | None:
+        """Start a new run, and read what came of it, in one round trip."""
+        at = None if self._database.own_clock else now
+        lane = lane_of(ref.endpoint_id)
+        _, found, removed = await self._database.batch(
+            [
+                (read_statements.REPLAY, (at, lane, ref.key, tenant)),
+                (read_statements.DELIVERY_GET, (lane, ref.key, tenant)),
+                (read_statements.ENDPOINT_REMOVED, (lane,)),
+            ]
+        )
+        delivery = self._one(found)
+        if delivery is not None and removed and delivery.state not in PENDING_STATES:
+            raise Conflict("The endpoint was removed; nothing can be sent to it any more.")
+        return delivery
+
+    async def sweep(self, now: int, events_before: int, limit: int) -> SweepReport:
+        """Do one bounded piece of the tidying in one round trip."""
+        at = None if self._database.own_clock else now
+        # The sweep keeps no place in its walk: the minute decides where it begins, and goes round.
+        start = key_floor(now // 60_000 * 0x9E3779B97F4A7 % (1 << 50))[:10]
+        old = (self._sweep_tenant, _SWEEP_TENANTS, key_floor(events_before), limit)
+        canceled, deliveries, _, events, _, tenants = await self._database.batch(
+            [
+                (read_statements.SWEEP_REMOVED, (at, start, limit + _LANES_SPARE, limit)),
+                (read_statements.SWEEP_OLD_DELIVERIES, old),
+                (read_statements.SWEEP_OLD_NAMES, old),
+                (read_statements.SWEEP_OLD_EVENTS, old),
+                (read_statements.SWEEP_OLD_ENDPOINTS, (events_before, limit)),
+                (read_statements.SWEEP_TENANTS, old[:2]),
+            ]
+        )
+        full = len(canceled) == limit or len(events) == limit
+        last = tenants[0]["last"] if tenants else None
+        if not full:
+            self._sweep_tenant = last or ""
+        return SweepReport(
+            canceled=len(canceled),
+            events_removed=len(events),
+            deliveries_removed=len(deliveries),
+            more=full or last is not None,
+        )

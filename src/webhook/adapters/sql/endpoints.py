@@ -1,0 +1,114 @@
+"""``WebhookEndpointStore`` over D1 and SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from webhook.adapters.sql import read_statements as sql
+from webhook.adapters.sql.database import ConstraintFailed, Database, Statement
+from webhook.adapters.sql.rows import endpoint_row, read_endpoint, subscription_rows, to_json
+from webhook.domain.errors import Conflict, NotFound
+from webhook.domain.ids import endpoint_of_lane, lane_of
+from webhook.domain.model import Endpoint, NewEvent
+from webhook.ports import SCAN_ROWS_MAX, EndpointQuery, Page
+
+_TAKEN = "Another endpoint of this tenant has this external id; choose another or update that one."
+
+
+class SqlEndpointStore:
+    """Keeps endpoints and their subscriptions; see ``WebhookEndpointStore``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, endpoints: Sequence[Endpoint]) -> None:
+        """Add all of them or none, in one round trip."""
+        rows = [endpoint_row(endpoint) for endpoint in endpoints]
+        subscriptions = [row for e in endpoints for row in subscription_rows(e, e.revision)]
+        try:
+            await self._database.batch(
+                [
+                    (sql.ENDPOINT_ADD, (to_json(rows),)),
+                    (sql.SUBSCRIBE, (to_json(subscriptions),)),
+                ]
+            )
+        except ConstraintFailed:
+            position = await self._taken(endpoints)
+            raise Conflict.at(f"/{position}/external_id", _TAKEN) from None
+
+    async def _taken(self, endpoints: Sequence[Endpoint]) -> int:
+        seen: set[tuple[str, str]] = set()
+        for position, endpoint in enumerate(endpoints):
+            if endpoint.external_id is not None:
+                name = (endpoint.tenant, endpoint.external_id)
+                if name in seen:
+                    return position
+                seen.add(name)
+        names = [{"tenant": e.tenant, "external_id": e.external_id} for e in endpoints]
+        [rows] = await self._database.read([(sql.ENDPOINT_TAKEN, (to_json(names),))])
+        return int(rows[0]["position"]) if rows else 0
+
+    async def update(self, endpoint: Endpoint) -> None:
+        """Replace the endpoint of the revision before, with its subscriptions."""
+        lane = lane_of(endpoint.id)
+        statements: list[Statement] = [
+            (sql.UNSUBSCRIBE, (lane, endpoint.revision - 1)),
+            (sql.SUBSCRIBE, (to_json(subscription_rows(endpoint, endpoint.revision - 1)),)),
+            (sql.ENDPOINT_UPDATE, (to_json([endpoint_row(endpoint)]),)),
+        ]
+        try:
+            results = await self._database.batch(statements)
+        except ConstraintFailed:
+            raise Conflict.at("/external_id", _TAKEN) from None
+        if results[2]:
+            return
+        if await self.get(None, endpoint.id) is None:
+            raise NotFound(f"There is no endpoint {endpoint.id}.")
+        raise Conflict("The endpoint has been changed by somebody else; read it and try again.")
+
+    async def remove(self, tenant: str | None, endpoint_id: str, now: int) -> bool:
+        """Remove at once; the row stays, marked, for as long as its deliveries do."""
+        lane = lane_of(endpoint_id)
+        results = await self._database.batch(
+            [
+                (sql.ENDPOINT_UNSUBSCRIBE, (lane, tenant)),
+                (sql.ENDPOINT_REMOVE, (lane, tenant, now)),
+            ]
+        )
+        return bool(results[1])
+
+    async def get(self, tenant: str | None, endpoint_id: str) -> Endpoint | None:
+        """Return one endpoint, or None."""
+        found = await self.get_many([endpoint_id])
+        return next((e for e in found if tenant in (None, e.tenant)), None)
+
+    async def get_many(self, endpoint_ids: Sequence[str]) -> list[Endpoint]:
+        """Return those that exist."""
+        lanes = to_json([lane_of(endpoint_id) for endpoint_id in endpoint_ids])
+        [rows] = await self._database.read([(sql.ENDPOINTS_GET, (lanes,))])
+        return [read_endpoint(row) for row in rows]
+
+    async def match(self, events: Sequence[NewEvent]) -> list[list[str]]:
+        """Return each event's endpoints, for stores that are used apart."""
+        rows = [{"tenant": e.tenant, "patterns": e.patterns, "facets": e.facets} for e in events]
+        [matches] = await self._database.read([(sql.ENDPOINTS_MATCH, (to_json(rows),))])
+        targets: list[list[str]] = [[] for _ in events]
+        for match in matches:
+            targets[match["position"]].append(endpoint_of_lane(match["lane"]))
+        return targets
+
+    async def list(self, query: EndpointQuery) -> Page[Endpoint]:
+        """Return endpoints, oldest first."""
+        parameters = (
+            query.tenant,
+            query.after or "",
+            query.status.value if query.status else None,
+            query.external_id,
+            query.limit + 1,
+        )
+        [rows] = await self._database.read([(sql.ENDPOINTS_LIST, parameters)])
+        items = [read_endpoint(row) for row in rows[: query.limit]]
+        if len(rows) > query.limit:
+            return Page(items, items[-1].id)
+        [[scan]] = await self._database.read([(sql.ENDPOINTS_SCANNED, parameters[:2])])
+        return Page(items, scan["last"] if scan["scanned"] == SCAN_ROWS_MAX else None)

@@ -1,0 +1,32 @@
+"""Puts both stores over one database together."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from webhook.adapters.sql.database import Database
+from webhook.adapters.sql.deliveries import SqlDeliveryStore
+from webhook.adapters.sql.endpoints import SqlEndpointStore
+from webhook.adapters.sql.migrate import migrate
+from webhook.ports import WebhookPersistence
+
+
+def create_sql_persistence(
+    database: Database,
+    *,
+    initialize_schema: bool,
+    close: Callable[[], Awaitable[None]] | None = None,
+) -> WebhookPersistence:
+    """Return a persistence whose ``init`` applies the missing migrations, if it may."""
+
+    async def init() -> None:
+        if initialize_schema:
+            await migrate(database)
+
+    return WebhookPersistence(
+        endpoint_store=SqlEndpointStore(database),
+        delivery_store=SqlDeliveryStore(database),
+        joint=True,
+        init=init,
+        close=close,
+    )

@@ -1,0 +1,354 @@
+"""The statements of endpoints, lists, replay and sweep. Same dialect and habits as statements.py.
+
+A list scans at most ``SCAN_ROWS_MAX`` rows in an index's order and filters what it scanned, so its
+cost has a bound; the scan's order is the list's, so that the limit of the page ends it (an ORDER BY
+outside would read and sort all that it may scan). A cursor is a key and, within it, a lane or a position; it is compared column by
+column, since row values would read the whole index.
+"""
+
+from __future__ import annotations
+
+from webhook.adapters.sql.statements import NOW
+from webhook.ports import SCAN_ROWS_MAX
+
+# --- endpoints ------------------------------------------------------------------------------------
+
+ENDPOINT_COLUMNS = """p.id, p.tenant, p.external_id, p.status, p.timeout_ms, p.settings, p.headers,
+  p.secrets, p.revision, p.created_at, p.updated_at"""
+
+# ?1: [endpoint row]
+ENDPOINT_ADD = """
+INSERT INTO endpoints (
+  lane, id, tenant, external_id, status, timeout_ms, settings, headers, secrets, revision,
+  created_at, updated_at
+)
+SELECT
+  value ->> 'lane', value ->> 'id', value ->> 'tenant', value ->> 'external_id',
+  value ->> 'status', value ->> 'timeout_ms', value ->> 'settings', value ->> 'headers',
+  value ->> 'secrets', value ->> 'revision', value ->> 'created_at', value ->> 'updated_at'
+FROM json_each(?1)
+"""
+
+# ?1: [{tenant, external_id}]. Positions of those that are taken.
+ENDPOINT_TAKEN = """
+SELECT j.key AS position
+FROM json_each(?1) AS j
+CROSS JOIN endpoints AS p
+  ON p.tenant = j.value ->> 'tenant' AND p.external_id = j.value ->> 'external_id'
+WHERE p.external_id IS NOT NULL AND p.status <> 'removed'
+ORDER BY j.key
+"""
+
+# ?1 lane, ?2 the revision that must be stored: runs before the endpoint itself is changed.
+UNSUBSCRIBE = """
+DELETE FROM subscriptions WHERE (tenant, pattern, lane) IN (
+  SELECT p.tenant, t.value, p.lane
+  FROM endpoints AS p CROSS JOIN json_each(p.settings, '$.event_types') AS t
+  WHERE p.lane = ?1 AND p.status <> 'removed' AND p.revision = ?2
+)
+"""
+
+# ?1 lane, ?2 tenant or NULL: runs before the endpoint is marked as removed.
+ENDPOINT_UNSUBSCRIBE = """
+DELETE FROM subscriptions WHERE (tenant, pattern, lane) IN (
+  SELECT p.tenant, t.value, p.lane
+  FROM endpoints AS p CROSS JOIN json_each(p.settings, '$.event_types') AS t
+  WHERE p.lane = ?1 AND (?2 IS NULL OR p.tenant = ?2)
+)
+"""
+
+# ?1: [{tenant, pattern, lane, filters, revision}]. Only where the endpoint has that revision, so an
+# edit that lost a race leaves no subscription behind: it runs before the endpoint is changed.
+SUBSCRIBE = """
+INSERT INTO subscriptions (tenant, pattern, lane, filters)
+SELECT j.value ->> 'tenant', j.value ->> 'pattern', j.value ->> 'lane', j.value ->> 'filters'
+FROM json_each(?1) AS j
+CROSS JOIN endpoints AS p
+  ON p.lane = j.value ->> 'lane' AND p.revision = j.value ->> 'revision' AND p.status <> 'removed'
+WHERE true
+ON CONFLICT (tenant, pattern, lane) DO UPDATE SET filters = excluded.filters
+"""
+
+# ?1: the endpoint's row. Changes nothing unless the stored revision is the one before.
+ENDPOINT_UPDATE = """
+UPDATE endpoints AS p SET
+  external_id = j.value ->> 'external_id', status = j.value ->> 'status',
+  timeout_ms = j.value ->> 'timeout_ms', settings = j.value ->> 'settings',
+  headers = j.value ->> 'headers', secrets = j.value ->> 'secrets',
+  revision = j.value ->> 'revision', updated_at = j.value ->> 'updated_at'
+FROM json_each(?1) AS j
+WHERE p.lane = j.value ->> 'lane' AND p.status <> 'removed'
+  AND p.revision = (j.value ->> 'revision') - 1
+RETURNING lane
+"""
+
+# ?1 lane, ?2 tenant or NULL, ?3 now
+ENDPOINT_REMOVE = """
+UPDATE endpoints
+SET status = 'removed', headers = '{}', secrets = '[]', updated_at = ?3, revision = revision + 1
+WHERE lane = ?1 AND status <> 'removed' AND (?2 IS NULL OR tenant = ?2)
+RETURNING lane
+"""
+
+# ?1: [lane]
+ENDPOINTS_GET = f"""
+SELECT {ENDPOINT_COLUMNS}
+FROM json_each(?1) AS j CROSS JOIN endpoints AS p ON p.lane = j.value
+WHERE p.status <> 'removed'
+"""
+
+# ?1 tenant, ?2 after id, ?3 status or NULL, ?4 external id or NULL, ?5 limit
+ENDPOINTS_LIST = f"""
+SELECT {ENDPOINT_COLUMNS}
+FROM (
+  SELECT * FROM endpoints WHERE tenant = ?1 AND status <> 'removed' AND id > ?2
+  ORDER BY id LIMIT {SCAN_ROWS_MAX}
+) AS p
+WHERE (?3 IS NULL OR p.status = ?3) AND (?4 IS NULL OR p.external_id = ?4)
+LIMIT ?5
+"""
+
+# As above: how far the scan went, asked for when a page came back short.
+ENDPOINTS_SCANNED = f"""
+SELECT count(*) AS scanned, max(id) AS last FROM (
+  SELECT id FROM endpoints WHERE tenant = ?1 AND status <> 'removed' AND id > ?2
+  ORDER BY id LIMIT {SCAN_ROWS_MAX}
+)
+"""
+
+# ?1: [{tenant, patterns, facets}]. For stores that are used apart: one row per match.
+ENDPOINTS_MATCH = """
+SELECT DISTINCT e.key AS position, s.lane AS lane
+FROM json_each(?1) AS e
+CROSS JOIN json_each(e.value, '$.patterns') AS p
+CROSS JOIN subscriptions AS s ON s.tenant = e.value ->> 'tenant' AND s.pattern = p.value
+WHERE s.filters IS NULL OR NOT EXISTS (
+  SELECT 1 FROM json_each(s.filters) AS g
+  WHERE NOT EXISTS (
+    SELECT 1 FROM json_each(e.value, '$.facets') AS f
+    CROSS JOIN json_each(g.value) AS accepted ON accepted.value = f.value
+  )
+)
+"""
+
+# --- events ---------------------------------------------------------------------------------------
+
+# ?1 tenant, ?2 "id:" + id, ?3 the key inside the id, or NULL
+EVENT_GET = """
+SELECT e.tenant, e.key, e.id, e.type, e.targets, e.payload
+FROM names AS n CROSS JOIN events AS e ON e.tenant = n.tenant AND e.key = n.key
+WHERE n.tenant = ?1 AND n.name = ?2
+UNION ALL
+SELECT e.tenant, e.key, e.id, e.type, e.targets, e.payload
+FROM events AS e WHERE e.tenant = ?1 AND e.key = ?3 AND e.id IS NULL
+"""
+
+# ?1 tenant, ?2 keys below, ?3 keys from, ?4 type or NULL, ?5 limit
+EVENTS_LIST = f"""
+SELECT * FROM (
+  SELECT e.tenant, e.key, e.id, e.type, e.targets, e.payload FROM events AS e
+  WHERE e.tenant = ?1 AND e.key < ?2 AND e.key >= ?3
+  ORDER BY e.key DESC LIMIT {SCAN_ROWS_MAX}
+)
+WHERE ?4 IS NULL OR type = ?4
+LIMIT ?5
+"""
+
+# As above: how far the scan went, asked for when a page came back short.
+EVENTS_SCANNED = f"""
+SELECT count(*) AS scanned, min(key) AS last FROM (
+  SELECT key FROM events WHERE tenant = ?1 AND key < ?2 AND key >= ?3
+  ORDER BY key DESC LIMIT {SCAN_ROWS_MAX}
+)
+"""
+
+# --- deliveries -----------------------------------------------------------------------------------
+
+# What waited for a removed endpoint reads as canceled before the sweep has written it.
+_STATE = """iif(p.status = 'removed' AND d.state IN ('ready', 'scheduled', 'leased'), 'canceled',
+  d.state)"""
+_DELIVERY = f"""
+  d.lane, d.key, d.tenant, {_STATE} AS state, d.claim, d.due_at, d.attempts_made, d.run_start,
+  d.interruptions, iif({_STATE} = d.state, d.reason, 'the endpoint was removed') AS reason,
+  iif({_STATE} = d.state, d.completed_at, p.updated_at) AS completed_at, d.log,
+  e.id AS event_id, e.type AS event_type"""
+
+# ?5: [state] or NULL, ?6 event type or NULL, ?7 error kind of the last attempt or NULL
+_WANTED = f"""(?5 IS NULL OR {_STATE} IN (SELECT value FROM json_each(?5)))
+  AND (?6 IS NULL OR e.type = ?6)
+  AND (?7 IS NULL OR d.log -> '$[#-1]' ->> 'error_kind' = ?7)"""
+
+# ?1 lane, ?2 key, ?3 tenant or NULL
+DELIVERY_GET = f"""
+SELECT {_DELIVERY}
+FROM deliveries AS d
+LEFT JOIN events AS e ON e.tenant = d.tenant AND e.key = d.key
+LEFT JOIN endpoints AS p ON p.lane = d.lane
+WHERE d.lane = ?1 AND d.key = ?2 AND (?3 IS NULL OR d.tenant = ?3)
+"""
+
+# The three ways into deliveries share their parameters: ?1 tenant or lane, ?2 key of the cursor and
+# ?3 place within it (rows up to there are done), ?4 keys from, ?5 to ?7 above, ?8 limit, ?9 tenant.
+_BY_ENDPOINT = f"""
+  SELECT lane, key, '' AS place FROM deliveries
+  WHERE lane = ?1 AND key < ?2 AND key >= ?4 AND tenant = ?9
+  ORDER BY key DESC LIMIT {SCAN_ROWS_MAX}"""
+_BY_DEATH = f"""
+  SELECT lane, key, lane AS place FROM deliveries
+  WHERE state IN ('failed', 'exhausted') AND tenant = ?1 AND ?9 = ?1
+    AND key <= ?2 AND key >= ?4 AND NOT (key = ?2 AND lane >= ?3)
+  ORDER BY key DESC, lane DESC LIMIT {SCAN_ROWS_MAX}"""
+_BY_EVENT = f"""
+  SELECT t.value AS lane, e.key AS key, printf('%08d', t.key) AS place
+  FROM events AS e CROSS JOIN json_each(e.targets) AS t
+  WHERE e.tenant = ?1 AND ?9 = ?1
+    AND e.key <= ?2 AND e.key >= ?4 AND NOT (e.key = ?2 AND printf('%08d', t.key) <= ?3)
+  ORDER BY e.key DESC, t.key LIMIT {SCAN_ROWS_MAX}"""
+
+
+def _list(source: str) -> str:
+    return f"""
+SELECT {_DELIVERY}, c.place AS place
+FROM ({source}
+) AS c
+CROSS JOIN deliveries AS d ON d.lane = c.lane AND d.key = c.key
+LEFT JOIN events AS e ON e.tenant = d.tenant AND e.key = d.key
+LEFT JOIN endpoints AS p ON p.lane = d.lane
+WHERE {_WANTED}
+LIMIT ?8"""
+
+
+def _scanned(source: str, direction: str) -> str:
+    return f"""
+SELECT count(*) OVER () AS scanned, c.key AS key, c.place AS place
+FROM ({source}
+) AS c
+ORDER BY c.key ASC, c.place {direction} LIMIT 1"""
+
+
+DELIVERIES_BY_ENDPOINT = _list(_BY_ENDPOINT)
+DELIVERIES_BY_DEATH = _list(_BY_DEATH)
+DELIVERIES_BY_EVENT = _list(_BY_EVENT)
+# How far the scan went, asked for when a page came back short.
+SCANNED_BY_ENDPOINT = _scanned(_BY_ENDPOINT, "DESC")
+SCANNED_BY_DEATH = _scanned(_BY_DEATH, "ASC")
+SCANNED_BY_EVENT = _scanned(_BY_EVENT, "DESC")
+
+# ?1 now, ?2 lane, ?3 key, ?4 tenant or NULL. Only of a finished delivery whose endpoint is there.
+REPLAY = f"""
+UPDATE deliveries SET
+  state = 'ready', due_at = {NOW}, run_start = attempts_made, interruptions = 0, reason = NULL,
+  completed_at = NULL
+WHERE lane = ?2 AND key = ?3 AND (?4 IS NULL OR tenant = ?4)
+  AND state IN ('success', 'failed', 'exhausted', 'canceled')
+  AND NOT EXISTS (SELECT 1 FROM endpoints AS p WHERE p.lane = ?2 AND p.status = 'removed')
+"""
+
+# ?1 lane: whether the endpoint was removed.
+ENDPOINT_REMOVED = "SELECT 1 FROM endpoints WHERE lane = ?1 AND status = 'removed'"
+
+# --- sweep ----------------------------------------------------------------------------------------
+
+# ?1 now, ?2 start, ?3 lanes, ?4 how many. Walks the lanes with work that is due, as a claim does, and
+# cancels what waits for a removed endpoint; what is scheduled there falls due first.
+SWEEP_REMOVED = f"""
+WITH RECURSIVE lanes (lane) AS (
+  SELECT (SELECT min(lane) FROM deliveries WHERE state = 'ready' AND lane > ?2)
+  UNION ALL
+  SELECT (SELECT min(r.lane) FROM deliveries AS r WHERE r.state = 'ready' AND r.lane > l.lane)
+  FROM lanes AS l WHERE l.lane IS NOT NULL
+  LIMIT ?3
+)
+UPDATE deliveries SET
+  state = 'canceled', due_at = NULL, reason = 'the endpoint was removed', completed_at = {NOW}
+FROM (
+  SELECT l.lane AS lane, k.value AS key
+  FROM lanes AS l
+  CROSS JOIN endpoints AS p ON p.lane = l.lane AND p.status = 'removed'
+  CROSS JOIN json_each((
+    SELECT json_group_array(key) FROM (
+      SELECT key FROM deliveries INDEXED BY deliveries_ready
+      WHERE state = 'ready' AND lane = l.lane ORDER BY key LIMIT ?4
+    )
+  )) AS k
+  LIMIT ?4
+) AS c
+WHERE deliveries.lane = c.lane AND deliveries.key = c.key
+RETURNING lane
+"""
+
+# ?1 tenants after, ?2 how many tenants, ?3 keys below, ?4 how many events.
+_TENANTS = """
+RECURSIVE tenants (tenant) AS (
+  SELECT (SELECT min(tenant) FROM events WHERE tenant > ?1)
+  UNION ALL
+  SELECT (SELECT min(e.tenant) FROM events AS e WHERE e.tenant > t.tenant)
+  FROM tenants AS t WHERE t.tenant IS NOT NULL
+  LIMIT ?2
+)"""
+_OLD = f"""{_TENANTS},
+old (tenant, key) AS (
+  SELECT t.tenant, k.value
+  FROM tenants AS t
+  CROSS JOIN json_each((
+    SELECT json_group_array(key) FROM (
+      SELECT key FROM events WHERE tenant = t.tenant AND key < ?3 ORDER BY key LIMIT ?4
+    )
+  )) AS k
+  WHERE t.tenant IS NOT NULL
+  LIMIT ?4
+)"""
+
+SWEEP_OLD_DELIVERIES = f"""
+WITH {_OLD}
+DELETE FROM deliveries
+WHERE (lane, key) IN (
+    SELECT t.value, o.key
+    FROM old AS o
+    CROSS JOIN events AS e ON e.tenant = o.tenant AND e.key = o.key
+    CROSS JOIN json_each(e.targets) AS t
+  )
+  AND state NOT IN ('ready', 'scheduled', 'leased')
+RETURNING lane
+"""
+
+# Names go with their events; our own names have none.
+SWEEP_OLD_NAMES = f"""
+WITH {_OLD}
+DELETE FROM names WHERE (tenant, name) IN (
+  SELECT e.tenant, e.name
+  FROM old AS o
+  CROSS JOIN events AS e ON e.tenant = o.tenant AND e.key = o.key
+  WHERE e.name IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM json_each(e.targets) AS t
+    CROSS JOIN deliveries AS d ON d.lane = t.value AND d.key = e.key
+  )
+)
+"""
+
+SWEEP_OLD_EVENTS = f"""
+WITH {_OLD}
+DELETE FROM events
+WHERE (tenant, key) IN (SELECT tenant, key FROM old)
+  AND NOT EXISTS (
+    SELECT 1 FROM json_each(events.targets) AS t
+    CROSS JOIN deliveries AS d ON d.lane = t.value AND d.key = events.key
+  )
+RETURNING key
+"""
+
+# As above: where the walk over the tenants ended, NULL when it came to the end of them.
+SWEEP_TENANTS = f"""
+WITH {_TENANTS}
+SELECT max(tenant) AS last FROM tenants HAVING count(tenant) = ?2
+"""
+
+# ?1 removed before, ?2 how many. An endpoint's row goes when its last delivery has gone.
+SWEEP_OLD_ENDPOINTS = """
+DELETE FROM endpoints WHERE lane IN (
+  SELECT p.lane FROM endpoints AS p
+  WHERE p.status = 'removed' AND p.updated_at < ?1
+    AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.lane = p.lane)
+  LIMIT ?2
+)
+"""

@@ -1,0 +1,251 @@
+"""Rows to structs and back. The only place that knows how a struct lies in a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from webhook.adapters.sql.database import Row
+from webhook.domain.ids import endpoint_of_lane, lane_of
+from webhook.domain.lifecycle import Settlement
+from webhook.domain.matching import filter_groups
+from webhook.domain.model import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    EndpointStatus,
+    Event,
+    NewEvent,
+)
+from webhook.domain.retry import RetryPolicy
+from webhook.domain.secret import SigningSecret
+from webhook.ports import Claimed
+
+_encode = msgspec.json.encode
+
+
+class _Settings(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What of an endpoint no statement asks for; new options need no migration."""
+
+    url: str
+    event_types: tuple[str, ...]
+    filters: dict[str, tuple[str | int | float | bool, ...]] = {}
+    name: str | None = None
+    description: str | None = None
+    retry: RetryPolicy | None = None
+
+
+class _EndpointRow(msgspec.Struct):
+    id: str
+    tenant: str
+    external_id: str | None
+    status: EndpointStatus
+    timeout_ms: int | None
+    settings: _Settings
+    headers: dict[str, str]
+    secrets: tuple[SigningSecret, ...]
+    revision: int
+    created_at: int
+    updated_at: int
+
+
+def to_json(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
+    """Encode a parameter."""
+    return _encode(value).decode()
+
+
+def endpoint_row(endpoint: Endpoint) -> dict[str, Any]:
+    """Return an endpoint as ENDPOINT_ADD and ENDPOINT_UPDATE take it."""
+    settings = _Settings(
+        url=endpoint.url,
+        event_types=endpoint.event_types,
+        filters=endpoint.filters,
+        name=endpoint.name,
+        description=endpoint.description,
+        retry=endpoint.retry,
+    )
+    return {
+        "lane": lane_of(endpoint.id),
+        "id": endpoint.id,
+        "tenant": endpoint.tenant,
+        "external_id": endpoint.external_id,
+        "status": endpoint.status.value,
+        "timeout_ms": endpoint.timeout_ms,
+        "settings": to_json(settings),
+        "headers": to_json(endpoint.headers),
+        "secrets": to_json(endpoint.secrets),
+        "revision": endpoint.revision,
+        "created_at": endpoint.created_at,
+        "updated_at": endpoint.updated_at,
+    }
+
+
+def subscription_rows(endpoint: Endpoint, revision: int) -> list[dict[str, Any]]:
+    """Return an endpoint's subscriptions; SUBSCRIBE stores them only beside that revision."""
+    if not endpoint.active:
+        return []
+    groups = filter_groups(endpoint.filters)
+    return [
+        {
+            "tenant": endpoint.tenant,
+            "pattern": pattern,
+            "lane": lane_of(endpoint.id),
+            "filters": to_json(groups) if groups else None,
+            "revision": revision,
+        }
+        for pattern in dict.fromkeys(endpoint.event_types)
+    ]
+
+
+def read_endpoint(row: Row) -> Endpoint:
+    """Read an endpoint from its columns."""
+    return _endpoint(
+        _EndpointRow(
+            id=row["id"],
+            tenant=row["tenant"],
+            external_id=row["external_id"],
+            status=EndpointStatus(row["status"]),
+            timeout_ms=row["timeout_ms"],
+            settings=msgspec.json.decode(row["settings"], type=_Settings),
+            headers=msgspec.json.decode(row["headers"], type=dict[str, str]),
+            secrets=msgspec.json.decode(row["secrets"], type=tuple[SigningSecret, ...]),
+            revision=row["revision"],
+            created_at=row["created_at"],
+            updated_at=row["updated_at"],
+        )
+    )
+
+
+_endpoint_decoder = msgspec.json.Decoder(_EndpointRow)
+_attempts_decoder = msgspec.json.Decoder(tuple[Attempt, ...])
+_targets_decoder = msgspec.json.Decoder(tuple[str, ...])
+
+
+def read_endpoint_json(text: str | None) -> Endpoint | None:
+    """Read an endpoint that a claim returned as one JSON object."""
+    return None if text is None else _endpoint(_endpoint_decoder.decode(text))
+
+
+def _endpoint(row: _EndpointRow) -> Endpoint:
+    return Endpoint(
+        id=row.id,
+        tenant=row.tenant,
+        external_id=row.external_id,
+        status=row.status,
+        timeout_ms=row.timeout_ms,
+        url=row.settings.url,
+        event_types=row.settings.event_types,
+        filters=row.settings.filters,
+        name=row.settings.name,
+        description=row.settings.description,
+        retry=row.settings.retry,
+        headers=row.headers,
+        secrets=row.secrets,
+        revision=row.revision,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def event_row(event: NewEvent, targets: list[str] | None) -> dict[str, Any]:
+    """Return an event as ACCEPT_EVENTS takes it; ``targets`` are endpoint ids, None to match."""
+    row = {
+        "tenant": event.tenant,
+        "key": event.key,
+        "id": event.id,
+        "name": event.name,
+        "type": event.type,
+        "payload": event.payload,
+    }
+    if targets is None:
+        return {**row, "patterns": event.patterns, "facets": event.facets}
+    return {**row, "targets": [lane_of(endpoint_id) for endpoint_id in targets]}
+
+
+def read_event(row: Row) -> Event:
+    """Read an event."""
+    return Event(
+        key=row["key"],
+        id=row["id"] or f"evt_{row['key']}",
+        tenant=row["tenant"],
+        type=row["type"],
+        payload=row["payload"],
+        endpoint_ids=tuple(endpoint_of_lane(t) for t in _targets_decoder.decode(row["targets"])),
+    )
+
+
+def settlement_row(settlement: Settlement) -> dict[str, Any]:
+    """Return a settlement as SETTLE takes it."""
+    return {
+        "lane": lane_of(settlement.ref.endpoint_id),
+        "key": settlement.ref.key,
+        "claim": settlement.claim,
+        "attempts_before": settlement.attempts_before,
+        "state": settlement.state.value,
+        "due_at": settlement.due_at,
+        "attempt": settlement.attempt,
+        "reason": settlement.reason,
+        "completed_at": settlement.completed_at,
+    }
+
+
+def read_delivery(row: Row) -> Delivery:
+    """Read a delivery with its attempts."""
+    return Delivery(
+        endpoint_id=endpoint_of_lane(row["lane"]),
+        key=row["key"],
+        tenant=row["tenant"],
+        event_id=row["event_id"] or f"evt_{row['key']}",
+        event_type=row["event_type"] or "",
+        state=DeliveryState(row["state"]),
+        claim=row["claim"],
+        due_at=row["due_at"],
+        attempts_made=row["attempts_made"],
+        run_start=row["run_start"],
+        interruptions=row["interruptions"],
+        reason=row["reason"],
+        completed_at=row["completed_at"],
+        attempts=_attempts_decoder.decode(row["log"]),
+    )
+
+
+def read_claimed(row: Row, lease_ms: int) -> Claimed:
+    """Read what CLAIM_READY returned for one delivery."""
+    event_id, event_type = msgspec.json.decode(row["event"], type=tuple[str, str])
+    return Claimed(
+        delivery=Delivery(
+            endpoint_id=endpoint_of_lane(row["lane"]),
+            key=row["key"],
+            tenant=row["tenant"],
+            event_id=event_id,
+            event_type=event_type,
+            state=DeliveryState.LEASED,
+            claim=row["claim"],
+            attempts_made=row["attempts_made"],
+            run_start=row["run_start"],
+            interruptions=row["interruptions"],
+        ),
+        payload=row["payload"],
+        lease_left_ms=lease_ms,
+        endpoint=read_endpoint_json(row["endpoint"]),
+    )
+
+
+def read_first_claimed(row: Row, event: NewEvent) -> Claimed:
+    """Read what ACCEPT_LEASED returned; the caller still has the event."""
+    return Claimed(
+        delivery=Delivery(
+            endpoint_id=endpoint_of_lane(row["lane"]),
+            key=event.key,
+            tenant=event.tenant,
+            event_id=event.id or f"evt_{event.key}",
+            event_type=event.type,
+            state=DeliveryState.LEASED,
+            claim=1,
+        ),
+        payload=event.payload,
+        lease_left_ms=row["lease_left_ms"],
+        endpoint=read_endpoint_json(row["endpoint"]),
+    )

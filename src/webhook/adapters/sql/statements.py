@@ -1,0 +1,247 @@
+"""Every hot statement of the SQL stores, in SQLite's dialect. D1 runs the same text.
+
+Sets of rows go in as one JSON parameter, so that a statement serves any number of them. "Now" is a
+parameter that falls back to the database's own clock, in epoch ms, when it is NULL. ``CROSS JOIN``
+fixes the order of a join: the planner knows nothing of the size of a JSON parameter.
+"""
+
+from __future__ import annotations
+
+from webhook.domain.model import ATTEMPTS_FIRST_KEPT, ATTEMPTS_LAST_KEPT
+
+NOW = "coalesce(?1, CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))"
+
+# The log with one place free at its end: the first 5 entries stay, of the others the last.
+_LOG_WITH_ROOM = f"""CASE WHEN json_array_length(d.log) < {ATTEMPTS_FIRST_KEPT + ATTEMPTS_LAST_KEPT}
+    THEN d.log ELSE json_remove(d.log, '$[{ATTEMPTS_FIRST_KEPT}]') END"""
+
+_ENDPOINT = """json_object(
+    'id', p.id, 'tenant', p.tenant, 'external_id', p.external_id, 'status', p.status,
+    'timeout_ms', p.timeout_ms, 'settings', json(p.settings), 'headers', json(p.headers),
+    'secrets', json(p.secrets), 'revision', p.revision, 'created_at', p.created_at,
+    'updated_at', p.updated_at)"""
+
+# --- accept ---------------------------------------------------------------------------------------
+
+# ?1: [{tenant, name, key, hash}]. A name that is there with other content fails the table's check
+# and thereby the whole batch; the same content, or our own repeat, changes nothing.
+ACCEPT_NAMES = """
+INSERT INTO names (tenant, name, key, content_hash)
+SELECT value ->> 'tenant', value ->> 'name', value ->> 'key', value ->> 'hash'
+FROM json_each(?1)
+WHERE true
+ON CONFLICT (tenant, name) DO UPDATE SET content_hash = ''
+  WHERE content_hash <> excluded.content_hash
+"""
+
+# ?1: [{tenant, name, hash}] as above. Which of them made ACCEPT_NAMES fail: positions in the list.
+CONFLICTING_NAMES = """
+SELECT j.key AS position
+FROM json_each(?1) AS j
+CROSS JOIN names AS n ON n.tenant = j.value ->> 'tenant' AND n.name = j.value ->> 'name'
+WHERE n.content_hash <> j.value ->> 'hash'
+ORDER BY j.key
+"""
+
+# ?1: [{tenant, key, id, name, type, patterns, facets, targets, payload}]. Matches each event on the
+# subscriptions' primary key, a row per subscription of these patterns, and remembers the targets.
+# A duplicate's name belongs to another key; our own repeat finds the event there.
+ACCEPT_EVENTS = """
+INSERT INTO events (tenant, key, id, name, type, targets, payload)
+SELECT
+  e.value ->> 'tenant', e.value ->> 'key', e.value ->> 'id', e.value ->> 'name', e.value ->> 'type',
+  CASE WHEN json_type(e.value, '$.targets') = 'array' THEN e.value -> 'targets' ELSE (
+    SELECT json_group_array(lane) FROM (
+      SELECT DISTINCT s.lane
+      FROM json_each(e.value, '$.patterns') AS p
+      CROSS JOIN subscriptions AS s ON s.tenant = e.value ->> 'tenant' AND s.pattern = p.value
+      WHERE s.filters IS NULL OR NOT EXISTS (
+        SELECT 1 FROM json_each(s.filters) AS g
+        WHERE NOT EXISTS (
+          SELECT 1 FROM json_each(e.value, '$.facets') AS f
+          CROSS JOIN json_each(g.value) AS accepted ON accepted.value = f.value
+        )
+      )
+    )
+  ) END,
+  e.value ->> 'payload'
+FROM json_each(?1) AS e
+WHERE NOT EXISTS (
+  SELECT 1 FROM names AS n
+  WHERE n.tenant = e.value ->> 'tenant' AND n.name = e.value ->> 'name'
+    AND n.key <> e.value ->> 'key'
+)
+ON CONFLICT (tenant, key) DO NOTHING
+"""
+
+# ?1 now, ?2: [{tenant, key, name, size}], ?3 how many to lease, ?4 lease ms, ?5 longest timeout that
+# may be leased, ?6 timeout of endpoints without one. A duplicate has no event of its key.
+ACCEPT_DELIVERIES = f"""
+INSERT INTO deliveries (lane, key, tenant, state, due_at, claim, size)
+SELECT
+  lane, key, tenant, iif(leased, 'leased', 'ready'), {NOW} + iif(leased, ?4, 0), leased, size
+FROM (
+  SELECT
+    lane, key, tenant, size,
+    quick AND sum(quick) OVER (ORDER BY place, target ROWS UNBOUNDED PRECEDING) <= ?3 AS leased
+  FROM (
+    SELECT
+      t.value AS lane, e.key AS key, e.tenant AS tenant, j.value ->> 'size' AS size,
+      j.key AS place, t.key AS target, coalesce(p.timeout_ms, ?6) <= ?5 AS quick
+    FROM json_each(?2) AS j
+    CROSS JOIN events AS e ON e.tenant = j.value ->> 'tenant' AND e.key = j.value ->> 'key'
+    CROSS JOIN json_each(e.targets) AS t
+    LEFT JOIN endpoints AS p ON p.lane = t.value
+  )
+)
+WHERE true
+ON CONFLICT (lane, key) DO NOTHING
+"""
+
+# ?1 as ?2 above. One row per event of the call: the first key of its name, and its deliveries.
+ACCEPT_RESULT = """
+SELECT
+  coalesce(n.key, j.value ->> 'key') AS key,
+  e.id AS id,
+  coalesce(json_array_length(e.targets), 0) AS delivery_count
+FROM json_each(?1) AS j
+LEFT JOIN names AS n ON n.tenant = j.value ->> 'tenant' AND n.name = j.value ->> 'name'
+LEFT JOIN events AS e
+  ON e.tenant = j.value ->> 'tenant' AND e.key = coalesce(n.key, j.value ->> 'key')
+ORDER BY j.key
+"""
+
+# ?1 now, ?2 as above, ?3 how many were leased at most. They stand first, so the limit ends the scan.
+# An earlier try of this call may have made them: claim 1 in a lease that runs is still the caller's.
+ACCEPT_LEASED = f"""
+SELECT
+  d.lane AS lane, d.key AS key, d.due_at - {NOW} AS lease_left_ms,
+  (SELECT {_ENDPOINT} FROM endpoints AS p WHERE p.lane = d.lane) AS endpoint
+FROM json_each(?2) AS j
+CROSS JOIN events AS e ON e.tenant = j.value ->> 'tenant' AND e.key = j.value ->> 'key'
+CROSS JOIN json_each(e.targets) AS t
+CROSS JOIN deliveries AS d ON d.lane = t.value AND d.key = e.key
+WHERE d.state = 'leased' AND d.claim = 1
+LIMIT ?3
+"""
+
+# --- claim ----------------------------------------------------------------------------------------
+
+# ?1 now, ?2 how many at most. On deliveries_waiting: retries that fell due and leases that ended,
+# the longest overdue first. An ended lease leaves a note in the log.
+CLAIM_DUE = f"""
+UPDATE deliveries AS d SET
+  state = 'ready',
+  interruptions = d.interruptions + (d.state = 'leased'),
+  log = CASE WHEN d.state = 'leased' THEN json_insert({_LOG_WITH_ROOM}, '$[#]', json_object(
+    'number', d.attempts_made + 1, 'started_at', d.due_at, 'error_kind', 'interrupted',
+    'error', 'the sender stopped before it reported an outcome')) ELSE d.log END
+FROM (
+  SELECT lane, key FROM deliveries
+  WHERE state IN ('scheduled', 'leased') AND due_at <= {NOW}
+  ORDER BY due_at LIMIT ?2
+) AS due
+WHERE d.lane = due.lane AND d.key = due.key
+"""
+
+# Walks from lane to lane on deliveries_ready, one seek each, from ?2 round to ?2 again, at most ?3
+# lanes. Rows of (a, b) > (?, ?) would read the whole index: each seek moves one column only.
+_WALK = """
+RECURSIVE lanes (lane, lap) AS (
+  SELECT (SELECT min(lane) FROM deliveries WHERE state = 'ready' AND lane > ?2), 0
+  UNION ALL
+  SELECT
+    CASE WHEN l.lane IS NULL
+      THEN (SELECT min(r.lane) FROM deliveries AS r WHERE r.state = 'ready' AND r.lane <= ?2)
+      ELSE (
+        SELECT min(r.lane) FROM deliveries AS r
+        WHERE r.state = 'ready' AND r.lane > l.lane AND (l.lap = 0 OR r.lane <= ?2)
+      )
+    END,
+    l.lap + (l.lane IS NULL)
+  FROM lanes AS l
+  WHERE l.lane IS NOT NULL OR l.lap = 0
+  LIMIT ?3
+)"""
+
+# ?1 now, ?2 start, ?3 lanes, ?4 how many, ?5 per lane, ?6 {lane: held already}, ?7 lease ms,
+# ?8 payload bytes. Takes up to ?5 of each active lane until ?4 are found, then reads no further.
+CLAIM_READY = f"""
+WITH {_WALK},
+candidates (lane, key, size) AS (
+  SELECT l.lane, k.value ->> 0, k.value ->> 1
+  FROM lanes AS l
+  LEFT JOIN endpoints AS p ON p.lane = l.lane
+  CROSS JOIN json_each((
+    SELECT json_group_array(json_array(r.key, r.size)) FROM (
+      SELECT key, size FROM deliveries INDEXED BY deliveries_ready
+      WHERE state = 'ready' AND lane = l.lane ORDER BY key LIMIT ?5
+    ) AS r
+  )) AS k
+  WHERE l.lane IS NOT NULL AND coalesce(p.status, 'active') = 'active'
+    AND k.key < ?5 - coalesce((SELECT h.value FROM json_each(?6) AS h WHERE h.key = l.lane), 0)
+  LIMIT ?4
+),
+picked (lane, key, place, bytes) AS (
+  SELECT lane, key, row_number() OVER w, sum(size) OVER w FROM candidates
+  WINDOW w AS (ROWS UNBOUNDED PRECEDING)
+)
+UPDATE deliveries SET state = 'leased', claim = deliveries.claim + 1, due_at = {NOW} + ?7
+FROM picked AS c
+WHERE deliveries.lane = c.lane AND deliveries.key = c.key AND (c.bytes <= ?8 OR c.place = 1)
+RETURNING
+  lane, key, tenant, claim, attempts_made, run_start, interruptions,
+  (
+    SELECT json_array(coalesce(e.id, 'evt_' || e.key), e.type) FROM events AS e
+    WHERE e.tenant = deliveries.tenant AND e.key = deliveries.key
+  ) AS event,
+  (SELECT e.payload FROM events AS e WHERE e.tenant = deliveries.tenant AND e.key = deliveries.key) AS payload,
+  (SELECT {_ENDPOINT} FROM endpoints AS p WHERE p.lane = deliveries.lane) AS endpoint
+"""
+
+# ?2 start, ?3 lanes (?1 is unused, so that the walk reads the same everywhere). What remains.
+CLAIM_REST = f"""
+WITH {_WALK}
+SELECT
+  EXISTS (
+    SELECT 1 FROM lanes AS l
+    LEFT JOIN endpoints AS p ON p.lane = l.lane
+    WHERE l.lane IS NOT NULL AND coalesce(p.status, 'active') = 'active'
+  ) AS more,
+  (SELECT min(due_at) FROM deliveries WHERE state IN ('scheduled', 'leased')) AS next_due_at
+"""
+
+# --- settle ---------------------------------------------------------------------------------------
+
+# ?1: [{lane, key, claim, attempts_before, state, due_at, attempt, reason, completed_at}]. Fenced by
+# the claim number; the count of attempts makes a repeat of the same settlement change nothing.
+SETTLE = f"""
+UPDATE deliveries AS d SET
+  state = s.value ->> 'state',
+  due_at = s.value ->> 'due_at',
+  reason = s.value ->> 'reason',
+  completed_at = s.value ->> 'completed_at',
+  attempts_made = d.attempts_made + (s.value ->> 'attempt' IS NOT NULL),
+  interruptions = iif(s.value ->> 'attempt' IS NULL, d.interruptions, 0),
+  log = CASE WHEN s.value ->> 'attempt' IS NULL THEN d.log
+    ELSE json_insert({_LOG_WITH_ROOM}, '$[#]', json(s.value -> 'attempt')) END
+FROM json_each(?1) AS s
+WHERE d.lane = s.value ->> 'lane' AND d.key = s.value ->> 'key'
+  AND d.claim = s.value ->> 'claim' AND d.attempts_made = s.value ->> 'attempts_before'
+  AND d.state IN ('leased', 'ready')
+RETURNING lane, key
+"""
+
+# ?1: [lane], ?2 now. Only where an endpoint was still active; its subscriptions go with it.
+DISABLE_UNSUBSCRIBE = """
+DELETE FROM subscriptions WHERE (tenant, pattern, lane) IN (
+  SELECT p.tenant, t.value, p.lane
+  FROM json_each(?1) AS j
+  CROSS JOIN endpoints AS p ON p.lane = j.value AND p.status = 'active'
+  CROSS JOIN json_each(p.settings, '$.event_types') AS t
+)
+"""
+DISABLE = """
+UPDATE endpoints SET status = 'error', revision = revision + 1, updated_at = ?2
+WHERE lane IN (SELECT value FROM json_each(?1)) AND status = 'active'
+"""

@@ -1,0 +1,1 @@
+"""Pure rules: what the words mean and what happens next. No I/O, no clock, no chance."""

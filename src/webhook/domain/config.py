@@ -1,0 +1,157 @@
+"""``WebhookConfig``: how the service delivers. Each option has its sentence where it is defined."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from webhook.domain.errors import ConfigError
+from webhook.domain.event_types import type_problem
+from webhook.domain.retry import DELAY_MAX_MS, RETRIES_MAX, RetryPolicy
+from webhook.domain.secret import secret_bytes
+
+TIMEOUT_MS_MAX = 30_000
+SETTLE_MARGIN_MS = 5_000
+JITTER_DEFAULT = 0.2
+
+
+class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How events are signed, sent and tried again. Every option has a sensible default.
+
+    Raises ``ConfigError``, naming the option, when one is out of range or contradicts another.
+    """
+
+    max_retries: Annotated[
+        int | None,
+        Meta(description="Retries after the first attempt; None follows the schedule, 0 is none."),
+    ] = None
+    retry_delay_ms: Annotated[
+        int | None,
+        Meta(description="Wait before the first retry; setting it chooses exponential back-off."),
+    ] = None
+    backoff_multiplier: Annotated[
+        float, Meta(description="With exponential back-off each wait is this many times the last.")
+    ] = 2.0
+    max_delay_ms: Annotated[
+        int, Meta(description="With exponential back-off no wait is longer than this.")
+    ] = 86_400_000
+    jitter: Annotated[
+        float | bool,
+        Meta(description="Share by which waits vary: True is 0.2 (+-20 %), False is none."),
+    ] = True
+    retry_schedule_s: Annotated[
+        tuple[float, ...] | None,
+        Meta(description="Seconds before each retry; None is 5 s to 24 h in nine steps."),
+    ] = None
+    transient_only: Annotated[
+        bool, Meta(description="Retry only 408, 429, 5xx and network errors; others fail at once.")
+    ] = False
+    timeout_ms: Annotated[
+        int, Meta(description="Deadline of one attempt over connect, headers and body.")
+    ] = 15_000
+    enable_security: Annotated[
+        bool, Meta(description="Sign requests; False sends them unsigned, even with a secret.")
+    ] = True
+    secret_key: Annotated[
+        str | None,
+        Meta(description="Secret of the endpoints that have none; None makes one for each."),
+    ] = None
+    scheme: Annotated[
+        Literal["standard", "k-msg"],
+        Meta(description="Headers: Standard Webhooks, or the older X-Webhook-* of k-msg."),
+    ] = "standard"
+    algorithm: Annotated[
+        Literal["sha256", "sha1"], Meta(description="HMAC of the k-msg scheme.")
+    ] = "sha256"
+    signature_header: Annotated[
+        str, Meta(description="Name of the k-msg scheme's signature header.")
+    ] = "X-Webhook-Signature"
+    signature_prefix: Annotated[
+        str | None,
+        Meta(description="Text before the k-msg signature; None is the algorithm's, '' is none."),
+    ] = None
+    enabled_events: Annotated[
+        tuple[str, ...] | None,
+        Meta(description="Types that are delivered; None is all. Others are kept, sent to nobody."),
+    ] = None
+    batch_size: Annotated[int, Meta(description="Most deliveries that one claim takes.")] = 100
+    batch_timeout_ms: Annotated[
+        int, Meta(description="Longest the background loop waits before it looks for due work.")
+    ] = 5_000
+    concurrency: Annotated[int, Meta(description="Most attempts under way at once.")] = 64
+    lease_ms: Annotated[
+        int, Meta(description="How long a claim lasts; longer than any timeout and its settle.")
+    ] = 45_000
+    retention_days: Annotated[
+        float, Meta(description="How long events and their ended deliveries are kept.")
+    ] = 30.0
+    allow_private_hosts: Annotated[
+        bool, Meta(description="Let endpoints be on private and loopback addresses.")
+    ] = False
+    allow_http: Annotated[bool, Meta(description="Let endpoints use http without TLS.")] = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, with the option's name."""
+        _within("max_retries", self.max_retries, 0, RETRIES_MAX)
+        _within("retry_delay_ms", self.retry_delay_ms, 0, DELAY_MAX_MS)
+        _within("backoff_multiplier", self.backoff_multiplier, 1, 100)
+        _within("max_delay_ms", self.max_delay_ms, 0, DELAY_MAX_MS)
+        _within("jitter", float(self.jitter), 0, 1)
+        _within("timeout_ms", self.timeout_ms, 1, TIMEOUT_MS_MAX)
+        _within("batch_size", self.batch_size, 1, 100)
+        _within("batch_timeout_ms", self.batch_timeout_ms, 1, 3_600_000)
+        _within("concurrency", self.concurrency, 1, 10_000)
+        _within("lease_ms", self.lease_ms, TIMEOUT_MS_MAX + SETTLE_MARGIN_MS, 900_000)
+        _within("retention_days", self.retention_days, 1, 36_500)
+        for delay in self.retry_schedule_s or ():
+            _within("retry_schedule_s", delay, 0, DELAY_MAX_MS / 1000)
+        if len(self.retry_schedule_s or ()) > RETRIES_MAX:
+            message = f"retry_schedule_s: at most {RETRIES_MAX} waits."
+            raise ConfigError(message)
+        if self.retry_schedule_s is not None and self.retry_delay_ms is not None:
+            message = "retry_schedule_s contradicts retry_delay_ms: set one of them."
+            raise ConfigError(message)
+        for name in self.enabled_events or ():
+            if problem := type_problem(name):
+                message = f"enabled_events: {name!r}: {problem}"
+                raise ConfigError(message)
+        self._check_secret()
+
+    def _check_secret(self) -> None:
+        if self.secret_key is None:
+            return
+        if self.secret_key == "":
+            message = "secret_key: an empty secret signs nothing; leave it out instead."
+            raise ConfigError(message)
+        if self.scheme == "standard":
+            try:
+                secret_bytes(self.secret_key)
+            except ValueError as error:
+                message = f"secret_key: {error}"
+                raise ConfigError(message) from None
+
+    def __repr__(self) -> str:
+        """Hide the secret from logs."""
+        return f"WebhookConfig(scheme={self.scheme!r}, timeout_ms={self.timeout_ms})"
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """The policy of endpoints that have none of their own."""
+        share = JITTER_DEFAULT if self.jitter is True else float(self.jitter)
+        return RetryPolicy(
+            schedule_s=self.retry_schedule_s,
+            max_retries=self.max_retries,
+            retry_delay_ms=self.retry_delay_ms,
+            backoff_multiplier=self.backoff_multiplier,
+            max_delay_ms=self.max_delay_ms,
+            jitter=share,
+            transient_only=self.transient_only,
+        )
+
+
+def _within(name: str, value: float | None, low: float, high: float) -> None:
+    if value is not None and not low <= value <= high:
+        message = f"{name}: {value} is not between {low} and {high}."
+        raise ConfigError(message)

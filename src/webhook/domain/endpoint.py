@@ -1,0 +1,207 @@
+"""An endpoint as its owner gives it, and the rules that it must keep."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from webhook.domain.config import TIMEOUT_MS_MAX
+from webhook.domain.errors import InvalidInput
+from webhook.domain.event import TENANT_DEFAULT, name_problem, tenant_problem
+from webhook.domain.event_types import pattern_problem
+from webhook.domain.headers import check_headers
+from webhook.domain.json_text import check_text, escape
+from webhook.domain.model import Endpoint, EndpointStatus
+from webhook.domain.retry import RetryPolicy
+from webhook.domain.secret import SigningSecret, secret_bytes
+from webhook.domain.url_rules import UrlRules, check_url
+
+PATTERNS_MAX = 100
+FILTERS_MAX = 20
+FILTER_VALUES_MAX = 100
+
+EventTypes = Annotated[
+    list[str], Meta(description="Patterns: a type (message.sent), a group (message.*), or *.")
+]
+FilterValues = dict[str, list[str | int | float | bool]]
+Filters = Annotated[
+    FilterValues,
+    Meta(description="Metadata key to accepted values; all keys must match, any value of each."),
+]
+TimeoutMs = Annotated[
+    int | None, Meta(description=f"Deadline of one attempt, 1 to {TIMEOUT_MS_MAX} ms.")
+]
+
+
+class EndpointInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new endpoint. ``active`` is shorthand for a status of ``active`` or ``inactive``."""
+
+    url: str
+    event_types: EventTypes
+    tenant: str = TENANT_DEFAULT
+    external_id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    active: bool | None = None
+    status: EndpointStatus | None = None
+    filters: Filters = {}
+    headers: Annotated[
+        dict[str, str], Meta(description="Sent with every request; never shown again.")
+    ] = {}
+    secret: Annotated[
+        str | None, Meta(description="whsec_ + base64; made for you unless given.")
+    ] = None
+    retry: RetryPolicy | None = None
+    timeout_ms: TimeoutMs = None
+
+    def __repr__(self) -> str:
+        """Hide URL, header values and secret from logs."""
+        return f"EndpointInput(tenant={self.tenant!r}, event_types={self.event_types!r})"
+
+
+class EndpointPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Changes of an endpoint: what is left out stays, null clears."""
+
+    url: str | UnsetType = UNSET
+    event_types: EventTypes | UnsetType = UNSET
+    external_id: str | None | UnsetType = UNSET
+    name: str | None | UnsetType = UNSET
+    description: str | None | UnsetType = UNSET
+    active: bool | UnsetType = UNSET
+    status: EndpointStatus | UnsetType = UNSET
+    filters: Filters | None | UnsetType = UNSET
+    headers: dict[str, str] | None | UnsetType = UNSET
+    retry: RetryPolicy | None | UnsetType = UNSET
+    timeout_ms: TimeoutMs | UnsetType = UNSET
+
+    def __repr__(self) -> str:
+        """Hide URL and header values from logs."""
+        return "EndpointPatch(...)"
+
+
+def new_endpoint(
+    given: EndpointInput, *, endpoint_id: str, now: int, rules: UrlRules, secret: str | None
+) -> Endpoint:
+    """Check an input and make the endpoint of it, signing with ``secret`` where none is given.
+
+    Raises ``InvalidInput`` with a pointer to the field.
+    """
+    if problem := tenant_problem(given.tenant):
+        raise InvalidInput.at("/tenant", problem)
+    value = secret if given.secret is None else given.secret
+    endpoint = Endpoint(
+        id=endpoint_id,
+        tenant=given.tenant,
+        url=check_url(given.url, rules),
+        event_types=tuple(given.event_types),
+        created_at=now,
+        updated_at=now,
+        external_id=given.external_id,
+        name=given.name,
+        description=given.description,
+        filters={key: tuple(values) for key, values in given.filters.items()},
+        headers=given.headers,
+        secrets=() if value is None else (SigningSecret(value),),
+        retry=given.retry,
+        timeout_ms=given.timeout_ms,
+        status=_status(given.active, given.status, EndpointStatus.ACTIVE),
+    )
+    _check(endpoint)
+    return endpoint
+
+
+def check_secret(value: str) -> None:
+    """Raise ``InvalidInput`` unless ``value`` is a well-formed ``whsec_`` secret."""
+    try:
+        secret_bytes(value)
+    except ValueError as error:
+        raise InvalidInput.at("/secret", str(error)) from None
+
+
+def patched(endpoint: Endpoint, patch: EndpointPatch, *, now: int, rules: UrlRules) -> Endpoint:
+    """Return the endpoint with the changes, one revision on; raises ``InvalidInput``."""
+    changes: dict[str, Any] = {
+        name: value
+        for name in ("external_id", "name", "description", "retry", "timeout_ms")
+        if (value := getattr(patch, name)) is not UNSET
+    }
+    if patch.url is not UNSET:
+        changes["url"] = check_url(patch.url, rules)
+    if patch.event_types is not UNSET:
+        changes["event_types"] = tuple(patch.event_types)
+    if patch.filters is not UNSET:
+        changes["filters"] = {key: tuple(v) for key, v in (patch.filters or {}).items()}
+    if patch.headers is not UNSET:
+        changes["headers"] = patch.headers or {}
+    active = None if patch.active is UNSET else patch.active
+    status = None if patch.status is UNSET else patch.status
+    changes["status"] = _status(active, status, endpoint.status)
+    changes["updated_at"] = max(now, endpoint.updated_at)
+    changes["revision"] = endpoint.revision + 1
+    changed = msgspec.structs.replace(endpoint, **changes)
+    _check(changed)
+    return changed
+
+
+def _status(
+    active: bool | None,  # noqa: FBT001 - as given
+    status: EndpointStatus | None,
+    otherwise: EndpointStatus,
+) -> EndpointStatus:
+    if active is None:
+        return otherwise if status is None else status
+    if status is not None and (status is EndpointStatus.ACTIVE) != active:
+        raise InvalidInput.at(
+            "/active", f"Contradicts the status {status.value}; give one of them."
+        )
+    if status is not None:
+        return status
+    return EndpointStatus.ACTIVE if active else EndpointStatus.INACTIVE
+
+
+def _check(endpoint: Endpoint) -> None:
+    _check_types(endpoint.event_types)
+    _check_filters(endpoint)
+    check_headers(endpoint.headers)
+    if endpoint.external_id is not None:
+        if problem := name_problem(endpoint.external_id):
+            raise InvalidInput.at("/external_id", problem)
+        if endpoint.external_id.startswith("ep_"):
+            raise InvalidInput.at("/external_id", "ep_ begins our ids; choose another prefix.")
+    for field, chars_max in (("name", 256), ("description", 4096)):
+        text = getattr(endpoint, field)
+        if text is not None:
+            check_text(text, f"/{field}")
+            if len(text) > chars_max:
+                raise InvalidInput.at(f"/{field}", f"Has at most {chars_max} characters.")
+    timeout_ms = endpoint.timeout_ms
+    if timeout_ms is not None and not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
+        raise InvalidInput.at("/timeout_ms", f"Is 1 to {TIMEOUT_MS_MAX} ms.")
+    retry = endpoint.retry
+    if retry and retry.schedule_s is not None and retry.retry_delay_ms is not None:
+        raise InvalidInput.at("/retry", "schedule_s contradicts retry_delay_ms; give one of them.")
+
+
+def _check_types(event_types: tuple[str, ...]) -> None:
+    if not 1 <= len(event_types) <= PATTERNS_MAX:
+        raise InvalidInput.at(
+            "/event_types", f"Needs 1 to {PATTERNS_MAX} patterns; * is all types."
+        )
+    for index, pattern in enumerate(event_types):
+        if problem := pattern_problem(pattern):
+            raise InvalidInput.at(f"/event_types/{index}", problem)
+
+
+def _check_filters(endpoint: Endpoint) -> None:
+    if len(endpoint.filters) > FILTERS_MAX:
+        raise InvalidInput.at("/filters", f"Has at most {FILTERS_MAX} keys.")
+    for key, values in endpoint.filters.items():
+        pointer = f"/filters/{escape(key)}"
+        check_text(key, pointer)
+        if not 1 <= len(values) <= FILTER_VALUES_MAX:
+            raise InvalidInput.at(pointer, f"Needs 1 to {FILTER_VALUES_MAX} accepted values.")
+        for value in values:
+            if isinstance(value, str):
+                check_text(value, pointer)

@@ -1,0 +1,57 @@
+"""Who receives what: type patterns, and filters on metadata that fail closed.
+
+Filters and metadata are compared as texts made here and only here, so that every store, in Python
+or in SQL, gives the same answer: a *facet* is ``"key":value`` in canonical JSON, and a filter is a
+list of groups, ANDed, each a list of facets, ORed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Scalar = str | int | float | bool
+Filters = Mapping[str, Sequence[Scalar]]
+
+
+def patterns_for(event_type: str) -> list[str]:
+    """Return every pattern that matches a type: ``a.b.c`` gives itself, ``a.b.*``, ``a.*``, ``*``."""
+    parts = event_type.split(".")
+    groups = [".".join(parts[:length]) + ".*" for length in range(len(parts) - 1, 0, -1)]
+    return [event_type, *groups, "*"]
+
+
+def _facet(key: str, value: Scalar) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return f"{json.dumps(key, ensure_ascii=False)}:{json.dumps(value, ensure_ascii=False)}"
+
+
+def facets(metadata: Mapping[str, Any]) -> list[str]:
+    """Return the facets of an event's metadata; a list contributes each of its scalar items."""
+    found: list[str] = []
+    for key, value in metadata.items():
+        items = value if isinstance(value, list | tuple) else (value,)
+        found.extend(_facet(key, item) for item in items if isinstance(item, Scalar))
+    return found
+
+
+def filter_groups(filters: Filters) -> list[list[str]]:
+    """Return an endpoint's filters as groups of facets; no filter is no group."""
+    return [[_facet(key, value) for value in filters[key]] for key in sorted(filters)]
+
+
+def groups_match(groups: Iterable[Sequence[str]], event_facets: Iterable[str]) -> bool:
+    """Whether every group has a facet among the event's; a missing key does not match."""
+    present = set(event_facets)
+    return all(not present.isdisjoint(group) for group in groups)
+
+
+def subscription_matches(
+    event_types: Iterable[str], filters: Filters, event_type: str, metadata: Mapping[str, Any]
+) -> bool:
+    """Whether an endpoint with these patterns and filters receives such an event."""
+    if set(event_types).isdisjoint(patterns_for(event_type)):
+        return False
+    return groups_match(filter_groups(filters), facets(metadata))

@@ -1,0 +1,214 @@
+"""Event, endpoint, delivery, attempt: what the stores keep. Times are integer epoch ms."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from webhook.domain.ids import DeliveryRef, key_time_ms
+from webhook.domain.retry import RetryPolicy
+from webhook.domain.secret import SigningSecret
+
+RESPONSE_BYTES_MAX = 4096
+ATTEMPTS_FIRST_KEPT, ATTEMPTS_LAST_KEPT = 5, 25
+
+
+class EndpointStatus(StrEnum):
+    """Only an active endpoint gets new deliveries."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    SUSPENDED = "suspended"
+    ERROR = "error"
+
+
+class DeliveryStatus(StrEnum):
+    """What a caller sees of a delivery's state."""
+
+    PENDING = "pending"
+    SUCCESS = "success"
+    FAILED = "failed"
+    EXHAUSTED = "exhausted"
+    CANCELED = "canceled"
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands. The first three are ``pending``, the others are ends."""
+
+    READY = "ready"
+    SCHEDULED = "scheduled"
+    LEASED = "leased"
+    SUCCESS = "success"
+    FAILED = "failed"
+    EXHAUSTED = "exhausted"
+    CANCELED = "canceled"
+
+    @property
+    def status(self) -> DeliveryStatus:
+        """The state in a caller's words."""
+        return DeliveryStatus.PENDING if self in PENDING_STATES else DeliveryStatus(self.value)
+
+
+PENDING_STATES = frozenset((DeliveryState.READY, DeliveryState.SCHEDULED, DeliveryState.LEASED))
+
+
+class ErrorKind(StrEnum):
+    """Why an attempt failed: one vocabulary for API, command line, logs and pages."""
+
+    HTTP_STATUS = "http_status"
+    TIMEOUT = "timeout"
+    DNS = "dns"
+    REFUSED = "refused"
+    RESET = "reset"
+    TLS = "tls"
+    BLOCKED = "blocked"
+    REDIRECT = "redirect"
+    PROTOCOL = "protocol"
+    NETWORK = "network"
+    INTERRUPTED = "interrupted"
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A receiver. ``revision`` rises with every change and guards against lost updates."""
+
+    id: str
+    tenant: str
+    url: str
+    event_types: tuple[str, ...]
+    created_at: int
+    updated_at: int
+    revision: int = 1
+    external_id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    filters: dict[str, tuple[str | int | float | bool, ...]] = {}
+    headers: dict[str, str] = {}
+    secrets: tuple[SigningSecret, ...] = ()
+    retry: RetryPolicy | None = None
+    timeout_ms: int | None = None
+    status: EndpointStatus = EndpointStatus.ACTIVE
+
+    @property
+    def active(self) -> bool:
+        """Whether new deliveries are made and pending ones are sent."""
+        return self.status is EndpointStatus.ACTIVE
+
+    def live_secrets(self, now: int) -> list[str]:
+        """Return the secrets that sign now, newest first."""
+        return [s.value for s in self.secrets if s.expires_at is None or s.expires_at > now]
+
+    def __repr__(self) -> str:
+        """Hide URL path, header values and secrets from logs and tracebacks."""
+        return f"Endpoint(id={self.id!r}, tenant={self.tenant!r}, status={self.status.value!r})"
+
+
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event on its way into the store, everything about it worked out.
+
+    ``payload`` is the exact JSON text every receiver gets; ``name`` is the caller's own id
+    (``id:...``) or idempotency key (``key:...``), whose content ``content_hash`` compares.
+    """
+
+    key: str
+    tenant: str
+    type: str
+    payload: str
+    size: int
+    patterns: list[str]
+    facets: list[str]
+    id: str | None = None
+    name: str | None = None
+    content_hash: str | None = None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """An accepted event. ``id`` is the caller's own or ``evt_`` + key."""
+
+    key: str
+    id: str
+    tenant: str
+    type: str
+    payload: str
+    endpoint_ids: tuple[str, ...] = ()
+
+    @property
+    def accepted_at(self) -> int:
+        """When it was accepted."""
+        return key_time_ms(self.key)
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One HTTP request of a delivery. ``error`` is one human sentence, ``response`` at most 4 KiB."""
+
+    number: int
+    started_at: int
+    latency_ms: int = 0
+    status_code: int | None = None
+    error_kind: ErrorKind | None = None
+    error: str | None = None
+    response: str | None = None
+    note: str | None = None
+    manual: bool = False
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One event to one endpoint; that pair is its identity.
+
+    ``claim`` is the fence, raised by each claim and never reset. ``attempts_made`` counts requests
+    over all runs, ``run_start`` is its value when the present run began (a replay starts one).
+    ``interruptions`` counts claims in a row whose outcome nobody reported. ``due_at`` is when the
+    next attempt is due, or the end of the lease while leased.
+    """
+
+    endpoint_id: str
+    key: str
+    tenant: str
+    event_id: str
+    event_type: str
+    state: DeliveryState
+    claim: int = 0
+    due_at: int | None = None
+    attempts_made: int = 0
+    run_start: int = 0
+    interruptions: int = 0
+    reason: str | None = None
+    completed_at: int | None = None
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def ref(self) -> DeliveryRef:
+        """Its identity."""
+        return DeliveryRef(self.endpoint_id, self.key)
+
+    @property
+    def id(self) -> str:
+        """Its public id."""
+        return self.ref.id
+
+    @property
+    def status(self) -> DeliveryStatus:
+        """Its state in a caller's words."""
+        return self.state.status
+
+    @property
+    def created_at(self) -> int:
+        """When the event was accepted."""
+        return key_time_ms(self.key)
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What one HTTP request came to, as the sender saw it."""
+
+    started_at: int
+    latency_ms: int
+    status_code: int | None = None
+    error_kind: ErrorKind | None = None
+    error: str | None = None
+    response: str | None = None
+    note: str | None = None
+    retry_after_ms: int | None = None
+
+
+JsonObject = dict[str, Any]

@@ -1,0 +1,88 @@
+"""When to try again: an explicit schedule or exponential back-off, jitter, and ``Retry-After``."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from typing import Annotated
+
+import msgspec
+
+DEFAULT_SCHEDULE_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
+RETRY_AFTER_MAX_MS = 24 * 3_600_000
+RETRIES_MAX = 100
+DELAY_MAX_MS = 30 * 24 * 3_600_000
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often and when a failed delivery is tried again.
+
+    Exponential when ``retry_delay_ms`` is set, else by the explicit ``schedule_s``.
+    """
+
+    schedule_s: Annotated[
+        tuple[Annotated[float, msgspec.Meta(ge=0, le=DELAY_MAX_MS / 1000)], ...] | None,
+        msgspec.Meta(description="Seconds before each retry, in order; [] means no retry."),
+    ] = None
+    max_retries: Annotated[
+        Annotated[int, msgspec.Meta(ge=0, le=RETRIES_MAX)] | None,
+        msgspec.Meta(description="Retries after the first attempt; 0 means none."),
+    ] = None
+    retry_delay_ms: Annotated[
+        Annotated[int, msgspec.Meta(ge=0, le=DELAY_MAX_MS)] | None,
+        msgspec.Meta(description="Wait before the first retry; chooses exponential back-off."),
+    ] = None
+    backoff_multiplier: Annotated[
+        float, msgspec.Meta(ge=1, le=100, description="Each wait is this many times the last.")
+    ] = 2.0
+    max_delay_ms: Annotated[
+        int, msgspec.Meta(ge=0, le=DELAY_MAX_MS, description="No wait is longer than this.")
+    ] = 86_400_000
+    jitter: Annotated[
+        float,
+        msgspec.Meta(ge=0, le=1, description="Share by which a wait varies: 0.2 is +-20 %."),
+    ] = 0.2
+    transient_only: Annotated[
+        bool,
+        msgspec.Meta(description="Retry only 408, 429, 5xx and network errors; others fail."),
+    ] = False
+
+    def delay_ms(self, retry: int, chance: float) -> int | None:
+        """Return the wait before retry number ``retry`` (1 is the first), None if there is none.
+
+        ``chance`` in [0, 1) places the wait inside the jitter's range.
+        """
+        if self.retry_delay_ms is not None:
+            limit = len(DEFAULT_SCHEDULE_S) if self.max_retries is None else self.max_retries
+            if retry > limit:
+                return None
+            delay = self._exponential_ms(self.retry_delay_ms, retry)
+        else:
+            schedule = DEFAULT_SCHEDULE_S if self.schedule_s is None else self.schedule_s
+            limit = len(schedule) if self.max_retries is None else self.max_retries
+            if retry > min(limit, len(schedule)):
+                return None
+            delay = schedule[retry - 1] * 1000.0
+        return round(delay * (1 + self.jitter * (2 * chance - 1)))
+
+    def _exponential_ms(self, base_ms: int, retry: int) -> float:
+        # Capping the exponent keeps the power finite; the wait is capped far earlier.
+        factor = self.backoff_multiplier ** min(retry - 1, 100)
+        return min(base_ms * factor, float(self.max_delay_ms))
+
+
+def retry_after_ms(value: str | None, now_ms: int) -> int | None:
+    """Read a ``Retry-After`` header (RFC 9110, section 10.2.3) as ms from now.
+
+    Seconds or an HTTP date; capped at 24 h; nonsense, negative or past values give None.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        wait_ms = int(text[:12]) * 1000
+    else:
+        try:
+            wait_ms = round(parsedate_to_datetime(text).timestamp() * 1000) - now_ms
+        except (ValueError, TypeError, OverflowError, IndexError):
+            return None
+    return min(wait_ms, RETRY_AFTER_MAX_MS) if wait_ms > 0 else None

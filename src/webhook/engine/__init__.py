@@ -1,0 +1,1 @@
+"""What happens: accept, claim, send, settle, wake, sweep. Knows ports, never adapters."""

@@ -1,0 +1,58 @@
+"""Accept: events become rows, in one atomic write, before anybody is told that they are accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from webhook.domain.config import WebhookConfig
+from webhook.domain.errors import InvalidInput, PayloadTooLarge, StoreUnavailable
+from webhook.domain.event import CALL_BYTES_MAX, EVENTS_MAX, WebhookEvent, prepare
+from webhook.domain.ids import KeyMaker
+from webhook.domain.model import NewEvent
+from webhook.ports import AcceptResult, Clock, FirstAttempts, WebhookPersistence
+
+REPEATS_MAX = 2
+
+
+def prepare_all(
+    events: Sequence[WebhookEvent], keys: KeyMaker, now: int, config: WebhookConfig
+) -> list[NewEvent]:
+    """Check and work out a call's events; keys rise in their order.
+
+    Raises ``InvalidInput`` whose pointers begin with the event's index, ``/3/type``.
+    """
+    if not 1 <= len(events) <= EVENTS_MAX:
+        raise InvalidInput(f"A call takes 1 to {EVENTS_MAX} events, not {len(events)}.")
+    prepared: list[NewEvent] = []
+    for index, event in enumerate(events):
+        enabled = config.enabled_events is None or event.type in config.enabled_events
+        try:
+            prepared.append(prepare(event, keys(now), now, enabled=enabled))
+        except InvalidInput as error:
+            raise error.under(f"/{index}") from None
+    size = sum(event.size for event in prepared)
+    if size > CALL_BYTES_MAX:
+        raise PayloadTooLarge(
+            f"The call has {size} bytes of payload, {CALL_BYTES_MAX} at most; send fewer events."
+        )
+    return prepared
+
+
+async def accept(
+    persistence: WebhookPersistence,
+    events: Sequence[NewEvent],
+    first: FirstAttempts,
+    clock: Clock,
+) -> AcceptResult:
+    """Store events and their deliveries; an unknown outcome is repeated twice at most.
+
+    The keys make the repeat recognisable, so it stores nothing twice and is no duplicate.
+    """
+    targets = None if persistence.joint else await persistence.endpoint_store.match(events)
+    store = persistence.delivery_store
+    for _ in range(REPEATS_MAX):
+        try:
+            return await store.accept(events, first, clock.now_ms(), targets)
+        except StoreUnavailable:
+            continue
+    return await store.accept(events, first, clock.now_ms(), targets)

@@ -1,0 +1,283 @@
+"""The one loop: claim, send, settle, wake. Server, Worker and ``flush`` all run it.
+
+A ``Deliverer`` holds the attempts under way of one claimer. In a server there is one for the life of
+the process; in a Worker there is one per invocation, since nothing may be shared between requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable
+
+from webhook.domain.config import SETTLE_MARGIN_MS, TIMEOUT_MS_MAX, WebhookConfig
+from webhook.domain.errors import StoreUnavailable
+from webhook.domain.lifecycle import Settlement, cancel, decide, give_up, postpone, release
+from webhook.domain.model import DeliveryState, Endpoint
+from webhook.engine.request import build_headers
+from webhook.ports import (
+    Chance,
+    Claimed,
+    ClaimRequest,
+    Clock,
+    FirstAttempts,
+    Sender,
+    WaitEvent,
+    WakeQueue,
+    WebhookPersistence,
+)
+
+_log = logging.getLogger("webhook.delivery")
+WAKE_DELAY_MS_MAX = 120_000
+_WAKE_STEP_MS = 5_000
+_PAUSED_WAIT_MS = 60_000
+_STORE_PAUSE_MS = 500
+_IDLE_MS_MIN = 20
+_SETTLE_TOGETHER_MAX = 100
+
+
+class Deliverer:
+    """Sends what it is given and what it claims, and settles it; see the module.
+
+    ``timeout_ms_max`` bounds the endpoints that it sends to: those that need more are given back.
+    """
+
+    def __init__(
+        self,
+        persistence: WebhookPersistence,
+        sender: Sender,
+        wake_queue: WakeQueue,
+        clock: Clock,
+        chance: Chance,
+        config: WebhookConfig,
+        *,
+        slots: int,
+        per_endpoint: int | None = None,
+        timeout_ms_max: int | None = None,
+    ) -> None:
+        self._endpoints = persistence.endpoint_store
+        self._store = persistence.delivery_store
+        self._sender = sender
+        self._wake_queue = wake_queue
+        self._clock = clock
+        self._chance = chance
+        self._config = config
+        self._slots = slots
+        self._per_endpoint = per_endpoint or max(1, slots // 4)
+        self._timeout_ms_max = timeout_ms_max
+        self._reserved = 0
+        self._in_flight: Counter[str] = Counter()
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._unsettled: list[tuple[Settlement, float]] = []
+        self._settling: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._next_due_at: int | None = None
+        self._start = ""
+
+    # --- first attempts ---------------------------------------------------------------------------
+
+    def reserve(self) -> FirstAttempts:
+        """Set the free slots aside for the first attempts of an accept; ``begin`` returns them."""
+        free = max(0, self._slots - len(self._attempts) - self._reserved)
+        self._reserved += free
+        return FirstAttempts(
+            limit=free,
+            lease_ms=self._config.lease_ms,
+            timeout_ms_max=self._timeout_ms_max or TIMEOUT_MS_MAX,
+            timeout_ms_default=self._config.timeout_ms,
+        )
+
+    def begin(self, first: FirstAttempts, claimed: Iterable[Claimed]) -> None:
+        """Give the reserved slots back and start what was leased."""
+        self._reserved -= first.limit
+        for one in claimed:
+            self._start_attempt(one)
+
+    # --- the loop ---------------------------------------------------------------------------------
+
+    async def run(self, wake: asyncio.Event, stop: WaitEvent) -> None:
+        """Deliver until ``stop`` is set; whoever sets it sets ``wake`` too."""
+        self._changed = wake
+        while not stop.is_set():
+            wake.clear()
+            if not await self._claim_into_slots():
+                await self._clock.wait(wake, self._idle_ms())
+
+    async def drain(self, *, until_ms: float | None = None) -> bool:
+        """Deliver until nothing is due, or the monotonic clock passes ``until_ms``.
+
+        Return whether due work may be left.
+        """
+        while until_ms is None or self._clock.monotonic_ms() < until_ms:
+            took = await self._claim_into_slots()
+            if took:
+                continue
+            if not self._busy:
+                return False
+            await self._wait_for_change()
+        await self.finish()
+        return True
+
+    async def finish(self) -> None:
+        """Wait for every attempt under way and its settle."""
+        while self._busy:
+            await self._wait_for_change()
+
+    async def abandon(self) -> None:
+        """Stop every attempt under way; their leases end by themselves."""
+        tasks = [*self._attempts]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.finish()
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._attempts or self._unsettled or self._settling)
+
+    def _free(self) -> int:
+        return self._slots - len(self._attempts) - self._reserved
+
+    async def _claim_into_slots(self) -> int:
+        """Claim as much as there are free slots and start it; return how much it was."""
+        free = min(self._free(), self._config.batch_size)
+        # Claiming a few at a time would cost a round trip for each; wait for a quarter to be free.
+        if free <= 0 or (self._attempts and free < self._slots // 4):
+            return 0
+        request = ClaimRequest(
+            now=self._clock.now_ms(),
+            lease_ms=self._config.lease_ms,
+            limit=free,
+            per_endpoint=self._per_endpoint,
+            in_flight=dict(self._in_flight),
+            start=self._start,
+        )
+        try:
+            claim = await self._store.claim(request)
+        except StoreUnavailable as error:
+            _log.warning("claim failed, trying again: %s", error)
+            await self._clock.wait(asyncio.Event(), _STORE_PAUSE_MS)
+            return 0
+        self._next_due_at = claim.next_due_at
+        # After an empty walk the next one begins elsewhere, so that paused lanes hide nobody.
+        self._start = claim.next_start if claim.claimed else self._chance.random_bytes(8).hex()
+        if claim.claimed and claim.more:
+            # Before sending, so that other claimers share the work.
+            await self._wake_queue.wake(0)
+        for one in claim.claimed:
+            self._start_attempt(one)
+        return len(claim.claimed)
+
+    def _idle_ms(self) -> float:
+        """How long to wait for a wake-up or a change: until work falls due, or a look is due."""
+        idle_ms = float(self._config.batch_timeout_ms)
+        if self._next_due_at is None or self._free() <= 0:
+            return idle_ms
+        return min(idle_ms, max(_IDLE_MS_MIN, self._next_due_at - self._clock.now_ms()))
+
+    async def _wait_for_change(self) -> None:
+        self._changed.clear()
+        if self._busy:
+            await self._clock.wait(self._changed, None)
+
+    # --- one attempt ------------------------------------------------------------------------------
+
+    def _start_attempt(self, claimed: Claimed) -> None:
+        endpoint_id = claimed.delivery.endpoint_id
+        lease_end_ms = self._clock.monotonic_ms() + claimed.lease_left_ms
+        self._in_flight[endpoint_id] += 1
+        task = asyncio.ensure_future(self._deliver(claimed, lease_end_ms))
+        self._attempts.add(task)
+        task.add_done_callback(lambda done: self._end_attempt(done, endpoint_id))
+
+    def _end_attempt(self, task: asyncio.Task[None], endpoint_id: str) -> None:
+        self._attempts.discard(task)
+        self._in_flight[endpoint_id] -= 1
+        if not self._in_flight[endpoint_id]:
+            del self._in_flight[endpoint_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A fault of ours: the lease ends by itself and the delivery is tried again.
+            _log.error("attempt broke off", exc_info=error)
+        self._changed.set()
+
+    async def _deliver(self, claimed: Claimed, lease_end_ms: float) -> None:
+        settlement = await self._attempt(claimed, lease_end_ms)
+        self._unsettled.append((settlement, lease_end_ms))
+        if self._settling is None:
+            self._settling = asyncio.ensure_future(self._settle_all())
+
+    async def _attempt(self, claimed: Claimed, lease_end_ms: float) -> Settlement:
+        """Take one claimed delivery from its lease to what becomes of it."""
+        delivery = claimed.delivery
+        endpoint = claimed.endpoint or await self._look_up(delivery.endpoint_id)
+        now = self._clock.now_ms()
+        if endpoint is None:
+            return cancel(delivery, now, "the endpoint was removed")
+        if not endpoint.active:
+            return postpone(delivery, now, now + _PAUSED_WAIT_MS)
+        if (gone := give_up(delivery, now)) is not None:
+            return gone
+        timeout_ms = endpoint.timeout_ms or self._config.timeout_ms
+        if self._timeout_ms_max is not None and timeout_ms > self._timeout_ms_max:
+            return release(delivery, now)
+        if self._in_flight[endpoint.id] > self._per_endpoint:
+            return release(delivery, now)
+        if self._clock.monotonic_ms() + timeout_ms + SETTLE_MARGIN_MS > lease_end_ms:
+            return release(delivery, now)
+        body = claimed.payload.encode()
+        headers = build_headers(endpoint, delivery, body, self._config, now)
+        outcome = await self._sender.send(endpoint.url, headers, body, timeout_ms)
+        policy = endpoint.retry or self._config.retry_policy
+        return decide(delivery, outcome, policy, self._clock.now_ms(), self._chance.uniform())
+
+    async def _look_up(self, endpoint_id: str) -> Endpoint | None:
+        return next(iter(await self._endpoints.get_many([endpoint_id])), None)
+
+    # --- settle and wake --------------------------------------------------------------------------
+
+    async def _settle_all(self) -> None:
+        """Settle together whatever has come in; more comes in while a settle is under way."""
+        try:
+            while self._unsettled:
+                batch = self._unsettled[:_SETTLE_TOGETHER_MAX]
+                await self._settle(batch)
+                del self._unsettled[: len(batch)]
+        finally:
+            self._settling = None
+            self._changed.set()
+
+    async def _settle(self, batch: list[tuple[Settlement, float]]) -> None:
+        """Write a batch, again and again until the last of its leases has ended."""
+        settlements = [settlement for settlement, _ in batch]
+        give_up_at_ms = max(lease_end_ms for _, lease_end_ms in batch)
+        while True:
+            try:
+                await self._store.settle(settlements)
+                break
+            except StoreUnavailable as error:
+                if self._clock.monotonic_ms() >= give_up_at_ms:
+                    _log.error("%d outcomes are lost, their leases end: %s", len(batch), error)  # noqa: TRY400 - the cause is known
+                    return
+                _log.warning("settle failed, trying again: %s", error)
+                await self._clock.wait(asyncio.Event(), _STORE_PAUSE_MS)
+            except Exception:
+                _log.exception("settle failed, %d leases will end", len(batch))
+                return
+        await self._wake_for(settlements)
+
+    async def _wake_for(self, settlements: list[Settlement]) -> None:
+        """Ask to be woken when retries fall due; long waits are left to the sweep."""
+        now = self._clock.now_ms()
+        delays: dict[int, int] = {}
+        for settlement in settlements:
+            if settlement.due_at is None:
+                continue
+            delay_ms = max(0, settlement.due_at - now)
+            if self._next_due_at is None or settlement.due_at < self._next_due_at:
+                self._next_due_at = settlement.due_at
+            if settlement.state is DeliveryState.READY or delay_ms <= WAKE_DELAY_MS_MAX:
+                step = delay_ms // _WAKE_STEP_MS
+                delays[step] = max(delays.get(step, 0), delay_ms)
+        for delay_ms in delays.values():
+            await self._wake_queue.wake(delay_ms)

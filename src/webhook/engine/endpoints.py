@@ -1,0 +1,146 @@
+"""The endpoints' half of the service: add, change, remove, look at, try out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from webhook.domain.config import WebhookConfig
+from webhook.domain.endpoint import (
+    EndpointInput,
+    EndpointPatch,
+    check_secret,
+    new_endpoint,
+    patched,
+)
+from webhook.domain.errors import InvalidInput, NotFound
+from webhook.domain.event import WebhookEvent
+from webhook.domain.ids import KeyMaker, is_endpoint_id
+from webhook.domain.model import Endpoint
+from webhook.domain.secret import BYTES_MADE, make_secret
+from webhook.domain.url_rules import UrlRules
+from webhook.engine.probe import ProbeResult, probe
+from webhook.ports import (
+    Chance,
+    Clock,
+    EndpointQuery,
+    Page,
+    Sender,
+    WakeQueue,
+    WebhookPersistence,
+)
+
+
+class EndpointService:
+    """What a service offers for endpoints. Nothing is opened, drawn or timed before a call."""
+
+    def __init__(
+        self,
+        config: WebhookConfig,
+        *,
+        persistence: WebhookPersistence,
+        sender: Sender,
+        wake_queue: WakeQueue,
+        clock: Clock,
+        chance: Chance,
+    ) -> None:
+        self.config = config
+        self._persistence = persistence
+        self._endpoints = persistence.endpoint_store
+        self._sender = sender
+        self._wake_queue = wake_queue
+        self._clock = clock
+        self._chance = chance
+        self._keys = KeyMaker(chance.random_bytes)
+        self._rules = UrlRules(
+            allow_private_hosts=config.allow_private_hosts, allow_http=config.allow_http
+        )
+        self._ready = False
+
+    async def initialize(self) -> None:
+        """Open the store and bring its schema up to date, once; a failure is tried again."""
+        if self._ready:
+            return
+        if self._persistence.init is not None:
+            await self._persistence.init()
+        self._ready = True
+
+    async def add_endpoint(self, endpoint: EndpointInput) -> Endpoint:
+        """Add an endpoint and return it with its secret. Sends nothing.
+
+        Raises ``InvalidInput`` with a pointer to the field, ``Conflict`` when its external id is
+        taken.
+        """
+        now = self._clock.now_ms()
+        made = self._make_endpoint(endpoint, now)
+        await self.initialize()
+        await self._endpoints.add([made])
+        return made
+
+    async def add_endpoints(self, endpoints: Sequence[EndpointInput]) -> list[Endpoint]:
+        """Add all endpoints or none; errors point to the index, ``/2/url``."""
+        now = self._clock.now_ms()
+        made: list[Endpoint] = []
+        for index, endpoint in enumerate(endpoints):
+            try:
+                made.append(self._make_endpoint(endpoint, now))
+            except InvalidInput as error:
+                raise error.under(f"/{index}") from None
+        await self.initialize()
+        if made:
+            await self._endpoints.add(made)
+        return made
+
+    def _make_endpoint(self, given: EndpointInput, now: int) -> Endpoint:
+        secret = None
+        if given.secret is not None:
+            if self.config.scheme == "standard":
+                check_secret(given.secret)
+            elif not given.secret:
+                raise InvalidInput.at("/secret", "An empty secret signs nothing; leave it out.")
+        elif self.config.secret_key is None:
+            secret = make_secret(self._chance.random_bytes(BYTES_MADE))
+        endpoint_id = f"ep_{self._keys(now)}"
+        return new_endpoint(
+            given, endpoint_id=endpoint_id, now=now, rules=self._rules, secret=secret
+        )
+
+    async def update_endpoint(
+        self, endpoint_id: str, changes: EndpointPatch, *, tenant: str | None = None
+    ) -> Endpoint:
+        """Change an endpoint; what is left out stays. Pending deliveries are not canceled."""
+        endpoint = await self.get_endpoint(endpoint_id, tenant=tenant)
+        changed = patched(endpoint, changes, now=self._clock.now_ms(), rules=self._rules)
+        await self._endpoints.update(changed)
+        if changed.active and not endpoint.active:
+            await self._wake_queue.wake(0)
+        return changed
+
+    async def remove_endpoint(self, endpoint_id: str, *, tenant: str | None = None) -> bool:
+        """Remove an endpoint; what was pending is canceled. False when there was none."""
+        await self.initialize()
+        if not is_endpoint_id(endpoint_id):
+            return False
+        return await self._endpoints.remove(tenant, endpoint_id, self._clock.now_ms())
+
+    async def get_endpoint(self, endpoint_id: str, *, tenant: str | None = None) -> Endpoint:
+        """Return an endpoint, its secrets included; raises ``NotFound``."""
+        await self.initialize()
+        found = None
+        if is_endpoint_id(endpoint_id):
+            found = await self._endpoints.get(tenant, endpoint_id)
+        if found is None:
+            raise NotFound(f"There is no endpoint {endpoint_id[:64]!r}.")
+        return found
+
+    async def list_endpoints(self, query: EndpointQuery) -> Page[Endpoint]:
+        """Return one page of a tenant's endpoints, oldest first."""
+        await self.initialize()
+        return await self._endpoints.list(query)
+
+    async def probe_endpoint(
+        self, endpoint_id: str, event: WebhookEvent | None = None, *, tenant: str | None = None
+    ) -> ProbeResult:
+        """Send exactly one request to the endpoint, whatever its status; nothing is stored."""
+        endpoint = await self.get_endpoint(endpoint_id, tenant=tenant)
+        key = self._keys(self._clock.now_ms())
+        return await probe(endpoint, key, self._sender, self._clock, self.config, event)

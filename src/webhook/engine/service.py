@@ -1,0 +1,337 @@
+"""``WebhookService``: the engine's face in Python. Every face outside calls these methods."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Self
+
+from webhook.domain.config import WebhookConfig
+from webhook.domain.errors import Conflict, FieldError, InvalidInput, NotFound, WebhookError
+from webhook.domain.event import TENANT_DEFAULT, WebhookEvent, name_problem
+from webhook.domain.ids import parse_delivery_id
+from webhook.domain.model import Delivery, DeliveryStatus, Event, NewEvent
+from webhook.engine.accept import accept, prepare_all
+from webhook.engine.deliver import Deliverer
+from webhook.engine.endpoints import EndpointService
+from webhook.ports import (
+    NO_FIRST_ATTEMPTS,
+    AcceptedEvent,
+    AcceptResult,
+    Chance,
+    Claimed,
+    Clock,
+    DeliveryQuery,
+    EventQuery,
+    Page,
+    Sender,
+    SweepReport,
+    WakeQueue,
+    WebhookPersistence,
+)
+
+_log = logging.getLogger("webhook.service")
+_DAY_MS = 86_400_000
+_SWEEP_EVERY_MS = 60_000
+_PAGE = 250
+SWEEP_ROWS = 500
+SWEEP_PIECES = 20
+# In a Worker: of 6 connections one stays free, and waitUntil ends 30 s after the response.
+FIRST_ATTEMPT_SLOTS = 5
+FIRST_ATTEMPT_TIMEOUT_MS_MAX = 20_000
+WaitUntil = Callable[[Coroutine[Any, Any, None]], object]
+
+
+class WebhookService(EndpointService):
+    """Endpoints, events, deliveries. Nothing is opened, drawn or timed before the first call.
+
+    ``wakes_somebody`` False says that ``wake_queue`` leads nowhere unless ``start`` is called.
+    """
+
+    def __init__(
+        self,
+        config: WebhookConfig,
+        *,
+        persistence: WebhookPersistence,
+        sender: Sender,
+        wake_queue: WakeQueue,
+        clock: Clock,
+        chance: Chance,
+        wakes_somebody: bool = True,
+    ) -> None:
+        super().__init__(
+            config,
+            persistence=persistence,
+            sender=sender,
+            wake_queue=wake_queue,
+            clock=clock,
+            chance=chance,
+        )
+        self._deliveries = persistence.delivery_store
+        self._wakes_somebody = wakes_somebody
+        self._warned = False
+        self._background: Deliverer | None = None
+        self._tasks: list[asyncio.Future[None]] = []
+        self._wake: asyncio.Event | None = None
+        self._stop: asyncio.Event | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the store."""
+        await self.initialize()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Shut down."""
+        await self.shutdown()
+
+    async def shutdown(self) -> None:
+        """Finish what is under way, then close the sender and the store."""
+        await self.stop()
+        await self._sender.close()
+        if self._persistence.close is not None:
+            await self._persistence.close()
+        self._ready = False
+
+    # --- events -----------------------------------------------------------------------------------
+
+    async def emit(
+        self, event: WebhookEvent, *, wait_until: WaitUntil | None = None
+    ) -> AcceptedEvent:
+        """Accept one event and return; see ``emit_many``."""
+        try:
+            [accepted] = await self.emit_many([event], wait_until=wait_until)
+        except (InvalidInput, Conflict) as error:
+            raise _of_the_only_event(error) from None
+        return accepted
+
+    async def emit_many(
+        self, events: Sequence[WebhookEvent], *, wait_until: WaitUntil | None = None
+    ) -> list[AcceptedEvent]:
+        """Accept a batch, all or nothing, and return once it is stored.
+
+        First attempts are sent by the background loop where one runs, or by a task that is handed
+        to ``wait_until`` (a Worker's ``ctx.waitUntil``); else whoever is woken sends them. Raises
+        ``InvalidInput`` and ``Conflict``, whose pointers begin with the event's index.
+        """
+        prepared = prepare_all(events, self._keys, self._clock.now_ms(), self.config)
+        await self.initialize()
+        deliverer = self._background
+        if deliverer is None and wait_until is not None:
+            deliverer = self._new_deliverer(
+                FIRST_ATTEMPT_SLOTS, timeout_ms_max=FIRST_ATTEMPT_TIMEOUT_MS_MAX
+            )
+        if deliverer is None:
+            result = await accept(self._persistence, prepared, NO_FIRST_ATTEMPTS, self._clock)
+            self._warn_if_nobody_sends()
+        else:
+            result = await self._accept_and_begin(deliverer, prepared)
+            if wait_until is not None and deliverer is not self._background and result.claimed:
+                wait_until(deliverer.finish())
+        if result.waiting:
+            await self._wake_queue.wake(0)
+        return result.events
+
+    async def emit_sync(self, event: WebhookEvent) -> list[Delivery]:
+        """Accept an event, make the first attempt of each delivery, and return the deliveries."""
+        try:
+            prepared = prepare_all([event], self._keys, self._clock.now_ms(), self.config)
+        except InvalidInput as error:
+            raise _of_the_only_event(error) from None
+        await self.initialize()
+        slots = self.config.concurrency
+        deliverer = self._new_deliverer(slots, per_endpoint=slots)
+        try:
+            result = await self._accept_and_begin(deliverer, prepared)
+        except Conflict as error:
+            raise _of_the_only_event(error) from None
+        await deliverer.finish()
+        if result.waiting:
+            await deliverer.drain()
+        return await self._all_deliveries(event.tenant, result.events[0].key)
+
+    async def _accept_and_begin(
+        self, deliverer: Deliverer, prepared: list[NewEvent]
+    ) -> AcceptResult:
+        """Accept with as many first attempts as there are free slots, and start those."""
+        first = deliverer.reserve()
+        claimed: list[Claimed] = []
+        try:
+            result = await accept(self._persistence, prepared, first, self._clock)
+            claimed = result.claimed
+        finally:
+            deliverer.begin(first, claimed)
+        return result
+
+    async def _all_deliveries(self, tenant: str, key: str) -> list[Delivery]:
+        found: list[Delivery] = []
+        after: str | None = None
+        while True:
+            query = DeliveryQuery(tenant=tenant, event_key=key, limit=_PAGE, after=after)
+            page = await self._deliveries.list_deliveries(query)
+            found.extend(page.items)
+            after = page.after
+            if after is None:
+                return found
+
+    async def get_event(self, event_id: str, *, tenant: str = TENANT_DEFAULT) -> Event:
+        """Return an event by its id, a caller's own or ours; raises ``NotFound``."""
+        await self.initialize()
+        found = None
+        if name_problem(event_id) is None:
+            found = await self._deliveries.get_event(tenant, event_id)
+        if found is None:
+            raise NotFound(f"There is no event {event_id[:64]!r}.")
+        return found
+
+    async def list_events(self, query: EventQuery) -> Page[Event]:
+        """Return one page of a tenant's events, newest first."""
+        await self.initialize()
+        return await self._deliveries.list_events(query)
+
+    # --- deliveries -------------------------------------------------------------------------------
+
+    async def get_delivery(self, delivery_id: str, *, tenant: str | None = None) -> Delivery:
+        """Return a delivery with its attempts; raises ``NotFound``."""
+        await self.initialize()
+        ref = parse_delivery_id(delivery_id)
+        found = None if ref is None else await self._deliveries.get_delivery(tenant, ref)
+        if found is None:
+            raise NotFound(f"There is no delivery {delivery_id[:64]!r}.")
+        return found
+
+    async def list_deliveries(self, query: DeliveryQuery) -> Page[Delivery]:
+        """Return one page of a tenant's deliveries, newest event first."""
+        await self.initialize()
+        return await self._deliveries.list_deliveries(query)
+
+    async def replay_delivery(
+        self, delivery_id: str, *, tenant: str | None = None
+    ) -> tuple[Delivery, bool]:
+        """Deliver once more; return the delivery and whether a new run was started.
+
+        A pending delivery is left as it is. Raises ``NotFound``, or ``Conflict`` when its endpoint
+        was removed.
+        """
+        before = await self.get_delivery(delivery_id, tenant=tenant)
+        if before.status is DeliveryStatus.PENDING:
+            return before, False
+        replayed = await self._deliveries.replay(tenant, before.ref, self._clock.now_ms())
+        if replayed is None:
+            raise NotFound(f"There is no delivery {delivery_id[:64]!r}.")
+        await self._wake_queue.wake(0)
+        return replayed, True
+
+    # --- delivering -------------------------------------------------------------------------------
+
+    def start(self, wake: asyncio.Event) -> None:
+        """Start the background loop and the sweep in the running event loop.
+
+        ``wake`` is set by the wake queue when something is due.
+        """
+        if self._background is not None:
+            return
+        self._background = self._new_deliverer(self.config.concurrency)
+        self._wake, self._stop = wake, asyncio.Event()
+        self._tasks = [
+            asyncio.ensure_future(self._background.run(wake, self._stop)),
+            asyncio.ensure_future(self._sweep_for_ever(self._stop)),
+        ]
+
+    async def stop(self, grace_ms: float | None = None) -> None:
+        """Stop claiming, finish what is under way; after ``grace_ms`` leave it to its leases."""
+        background, self._background = self._background, None
+        if background is None or self._stop is None or self._wake is None:
+            return
+        self._stop.set()
+        self._wake.set()
+        _, late = await asyncio.wait(
+            self._tasks, timeout=None if grace_ms is None else grace_ms / 1000
+        )
+        for task in late:
+            task.cancel()
+        if late:
+            await background.abandon()
+        self._tasks = []
+
+    async def flush(self) -> None:
+        """Deliver whatever is due now; retries that fall due later stay for later."""
+        await self.deliver_due()
+        if self._background is not None:
+            await self._background.finish()
+
+    async def deliver_due(
+        self,
+        *,
+        slots: int | None = None,
+        per_endpoint: int | None = None,
+        budget_ms: float | None = None,
+    ) -> bool:
+        """Claim and deliver until nothing is due or ``budget_ms`` is used up.
+
+        Return whether due work may be left; a hint was sent for it.
+        """
+        await self.initialize()
+        deliverer = self._new_deliverer(slots or self.config.concurrency, per_endpoint=per_endpoint)
+        until_ms = None if budget_ms is None else self._clock.monotonic_ms() + budget_ms
+        left = await deliverer.drain(until_ms=until_ms)
+        if left:
+            await self._wake_queue.wake(0)
+        return left
+
+    async def sweep(self, *, pieces: int = SWEEP_PIECES) -> SweepReport:
+        """Tidy up in bounded pieces: removed endpoints' deliveries, events past their retention."""
+        await self.initialize()
+        now = self._clock.now_ms()
+        before = now - round(self.config.retention_days * _DAY_MS)
+        total = SweepReport()
+        for _ in range(pieces):
+            piece = await self._deliveries.sweep(now, before, SWEEP_ROWS)
+            total = SweepReport(
+                canceled=total.canceled + piece.canceled,
+                events_removed=total.events_removed + piece.events_removed,
+                deliveries_removed=total.deliveries_removed + piece.deliveries_removed,
+                more=piece.more,
+            )
+            if not piece.more:
+                break
+        return total
+
+    async def _sweep_for_ever(self, stop: asyncio.Event) -> None:
+        while not await self._clock.wait(stop, _SWEEP_EVERY_MS):
+            try:
+                await self.sweep()
+            except WebhookError as error:
+                _log.warning("sweep failed, trying again in a minute: %s", error)
+
+    def _new_deliverer(
+        self, slots: int, *, per_endpoint: int | None = None, timeout_ms_max: int | None = None
+    ) -> Deliverer:
+        return Deliverer(
+            self._persistence,
+            self._sender,
+            self._wake_queue,
+            self._clock,
+            self._chance,
+            self.config,
+            slots=slots,
+            per_endpoint=per_endpoint,
+            timeout_ms_max=timeout_ms_max,
+        )
+
+    def _warn_if_nobody_sends(self) -> None:
+        if self._wakes_somebody or self._warned:
+            return
+        self._warned = True
+        _log.warning(
+            "Events are stored, but nothing sends them: no background loop, no wake queue, no "
+            "wait_until. Call flush(), or give one of them."
+        )
+
+
+def _of_the_only_event[E: InvalidInput | Conflict](error: E) -> E:
+    """Take the index out of the pointers of a call with one event."""
+    errors = [FieldError(e.pointer.removeprefix("/0"), e.detail) for e in error.errors]
+    if not errors:
+        return error
+    return type(error)(f"{errors[0].pointer or 'The event'}: {errors[0].detail}", errors)

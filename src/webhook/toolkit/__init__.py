@@ -1,0 +1,3 @@
+"""Advanced building blocks. Empty for now."""
+
+__all__: list[str] = []
