@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Annotated
 
@@ -51,18 +52,18 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
         ``chance`` in [0, 1) places the wait inside the jitter's range.
         """
+        share = 1 + self.jitter * (2 * chance - 1)
         if self.retry_delay_ms is not None:
             limit = len(DEFAULT_SCHEDULE_S) if self.max_retries is None else self.max_retries
             if retry > limit:
                 return None
             delay = self._exponential_ms(self.retry_delay_ms, retry)
-        else:
-            schedule = DEFAULT_SCHEDULE_S if self.schedule_s is None else self.schedule_s
-            limit = len(schedule) if self.max_retries is None else self.max_retries
-            if retry > min(limit, len(schedule)):
-                return None
-            delay = schedule[retry - 1] * 1000.0
-        return round(delay * (1 + self.jitter * (2 * chance - 1)))
+            return min(round(delay * share), self.max_delay_ms)
+        schedule = DEFAULT_SCHEDULE_S if self.schedule_s is None else self.schedule_s
+        limit = len(schedule) if self.max_retries is None else self.max_retries
+        if retry > min(limit, len(schedule)):
+            return None
+        return round(schedule[retry - 1] * 1000 * share)
 
     def _exponential_ms(self, base_ms: int, retry: int) -> float:
         # Capping the exponent keeps the power finite; the wait is capped far earlier.
@@ -79,10 +80,14 @@ def retry_after_ms(value: str | None, now_ms: int) -> int | None:
         return None
     text = value.strip()
     if text.isascii() and text.isdigit():
-        wait_ms = int(text[:12]) * 1000
+        # Twelve digits are beyond the cap; Python refuses to convert thousands of them.
+        wait_ms = int(text.lstrip("0")[:12] or "0") * 1000
     else:
         try:
-            wait_ms = round(parsedate_to_datetime(text).timestamp() * 1000) - now_ms
+            date = parsedate_to_datetime(text)
+            # An HTTP date is UTC, whether or not it says so; this machine's zone means nothing.
+            date = date if date.tzinfo else date.replace(tzinfo=UTC)
+            wait_ms = round(date.timestamp() * 1000) - now_ms
         except (ValueError, TypeError, OverflowError, IndexError):
             return None
     return min(wait_ms, RETRY_AFTER_MAX_MS) if wait_ms > 0 else None

@@ -1,0 +1,121 @@
+"""Who receives what: a type's patterns, and filters that fail closed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webhook.domain.event_types import pattern_problem
+from webhook.domain.matching import (
+    Filters,
+    facets,
+    filter_groups,
+    groups_match,
+    patterns_for,
+    subscription_matches,
+)
+
+TYPES = st.lists(st.text("ab_9", min_size=1, max_size=3), min_size=1, max_size=4).map(".".join)
+SCALARS = st.text(max_size=3) | st.integers(-3, 3) | st.booleans() | st.floats(allow_nan=False)
+VALUES = st.lists(SCALARS, min_size=1, max_size=3)
+
+
+def test_the_patterns_of_a_type_are_itself_its_groups_and_all() -> None:
+    assert patterns_for("a.b.c") == ["a.b.c", "a.b.*", "a.*", "*"]
+    assert patterns_for("a") == ["a", "*"]
+
+
+@given(TYPES)
+def test_every_pattern_of_a_type_is_well_formed_and_matches_it(event_type: str) -> None:
+    for pattern in patterns_for(event_type):
+        assert pattern_problem(pattern) is None
+        assert subscription_matches([pattern], {}, event_type, {})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "event_type", "matches"),
+    [
+        ("message.*", "message.sent", True),
+        ("message.*", "message.sent.late", True),
+        ("message.*", "message", False),
+        ("message.*", "messages.sent", False),
+        ("message.sent", "message.sent.late", False),
+        ("message.sent", "message.sent", True),
+        ("mess.*", "message.sent", False),
+        ("*", "anything", True),
+    ],
+)
+def test_patterns(pattern: str, event_type: str, *, matches: bool) -> None:
+    assert subscription_matches([pattern], {}, event_type, {}) is matches
+
+
+def test_no_pattern_matches_nothing() -> None:
+    assert not subscription_matches([], {}, "a", {})
+
+
+@pytest.mark.parametrize(
+    ("filters", "metadata", "matches"),
+    [
+        ({}, {}, True),
+        ({}, {"a": 1}, True),
+        ({"a": ["x"]}, {}, False),
+        ({"a": ["x"]}, {"a": None}, False),
+        ({"a": ["x"]}, {"a": {"x": "x"}}, False),
+        ({"a": ["x"]}, {"b": "x"}, False),
+        ({"a": ["x"]}, {"a": "x"}, True),
+        ({"a": ["x", "y"]}, {"a": "y"}, True),
+        ({"a": ["x"]}, {"a": ["y", "x"]}, True),
+        ({"a": ["x"]}, {"a": []}, False),
+        ({"a": ["x"]}, {"a": [["x"]]}, False),
+        ({"a": ["x"], "b": ["y"]}, {"a": "x"}, False),
+        ({"a": ["x"], "b": ["y"]}, {"a": "x", "b": "y"}, True),
+        ({"a": []}, {"a": "x"}, False),
+        # JSON has one kind of number, but truth is none, and text is not a number.
+        ({"a": [1]}, {"a": 1.0}, True),
+        ({"a": [1.0]}, {"a": 1}, True),
+        ({"a": [0]}, {"a": -0.0}, True),
+        ({"a": [1.5]}, {"a": 1.5}, True),
+        ({"a": [1]}, {"a": True}, False),
+        ({"a": [True]}, {"a": 1}, False),
+        ({"a": [True]}, {"a": True}, True),
+        ({"a": ["1"]}, {"a": 1}, False),
+        ({"a": ["true"]}, {"a": True}, False),
+        ({"a": [2**60]}, {"a": 2**60 + 1}, False),
+        ({"a": ["X"]}, {"a": "x"}, False),
+        ({'a":"x': ["y"]}, {"a": 'x":"y'}, False),
+        ({"\u00e9": ["\u2713"]}, {"\u00e9": "\u2713"}, True),
+    ],
+)
+def test_filters_and_together_or_within_and_fail_closed(
+    filters: Filters, metadata: dict[str, Any], *, matches: bool
+) -> None:
+    assert subscription_matches(["*"], filters, "a", metadata) is matches
+
+
+@given(st.dictionaries(st.text(max_size=3), VALUES, max_size=3))
+def test_metadata_that_holds_one_accepted_value_of_each_key_matches(
+    filters: dict[str, list[str | int | float | bool]],
+) -> None:
+    metadata = {key: values[-1] for key, values in filters.items()}
+    assert subscription_matches(["*"], filters, "a", {**metadata, "other": "x"})
+    for key in filters:
+        rest = {name: value for name, value in metadata.items() if name != key}
+        assert not subscription_matches(["*"], filters, "a", rest)
+
+
+@given(st.dictionaries(st.text(max_size=3), SCALARS, max_size=4))
+def test_facets_of_different_pairs_differ(metadata: dict[str, Any]) -> None:
+    assert len(set(facets(metadata))) == len(metadata)
+
+
+def test_groups_are_in_the_order_of_their_keys() -> None:
+    assert filter_groups({"b": ["x"], "a": [1, True]}) == [['"a":1', '"a":true'], ['"b":"x"']]
+    assert groups_match([], [])
+    assert not groups_match([[]], ["x"])
+
+
+def test_numbers_beyond_all_measure_break_nothing() -> None:
+    assert facets({"a": float("inf"), "b": 1e308, "c": 10**300})
