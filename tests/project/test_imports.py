@@ -15,11 +15,12 @@ MAY_KNOW: dict[str, frozenset[str]] = {
     "engine": frozenset({"domain", "ports"}),
     "adapters": frozenset({"domain", "ports", "engine"}),
     "": INNER,
+    "settings": frozenset({"domain"}),
     "toolkit": INNER,
     "testing": INNER,
     "api": INNER,
     "client": frozenset({"domain"}),
-    "cli": INNER | {"", "api", "client"},
+    "cli": INNER | {"", "api", "client", "settings"},
     "__main__": frozenset({"cli"}),
 }
 # Where a package from outside may be imported; the standard library's own are free but sqlite3.
