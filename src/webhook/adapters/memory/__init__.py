@@ -1,0 +1,21 @@
+"""The store in memory: for tests, trials and single processes that may forget.
+
+It is held to the same contract as the databases, and where the contract leaves a choice open, what
+it does is the reference.
+"""
+
+from __future__ import annotations
+
+from webhook.adapters.memory.deliveries import MemoryDeliveryStore
+from webhook.adapters.memory.endpoints import MemoryEndpointStore
+from webhook.ports import WebhookPersistence
+
+__all__ = ["MemoryDeliveryStore", "MemoryEndpointStore", "create_in_memory_webhook_persistence"]
+
+
+def create_in_memory_webhook_persistence() -> WebhookPersistence:
+    """Return both stores, empty, the delivery store matching endpoints by itself."""
+    endpoints = MemoryEndpointStore()
+    return WebhookPersistence(
+        endpoint_store=endpoints, delivery_store=MemoryDeliveryStore(endpoints), joint=True
+    )

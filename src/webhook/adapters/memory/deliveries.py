@@ -1,0 +1,338 @@
+"""Events and deliveries in memory: accept, claim, settle, replay, sweep.
+
+No method awaits anything, so each is atomic: no lock is needed on one event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from webhook.adapters.memory.endpoints import MemoryEndpointStore, copied
+from webhook.adapters.memory.lists import list_deliveries, list_events
+from webhook.adapters.memory.rows import FirstUse, Rows, StoredEvent
+from webhook.adapters.memory.transitions import (
+    interrupted,
+    is_claim_of,
+    is_first_lease,
+    settled,
+)
+from webhook.domain.errors import Conflict
+from webhook.domain.ids import DeliveryRef, endpoint_of_lane, event_key, key_floor
+from webhook.domain.lifecycle import Settlement
+from webhook.domain.model import (
+    PENDING_STATES,
+    Delivery,
+    DeliveryState,
+    Event,
+    NewEvent,
+)
+from webhook.ports import (
+    CLAIM_DUE_MAX,
+    SCAN_ROWS_MAX,
+    AcceptedEvent,
+    AcceptResult,
+    Claim,
+    Claimed,
+    ClaimRequest,
+    DeliveryQuery,
+    EventQuery,
+    FirstAttempts,
+    Page,
+    SweepReport,
+)
+
+_NAME_USED = "This id or idempotency key was used before with other content; use another."
+_UNMATCHED = "This store keeps no endpoints: match the events first and pass the targets."
+
+
+class MemoryDeliveryStore:
+    """Keeps events and deliveries; see ``WebhookDeliveryStore``.
+
+    Given the endpoint store, it matches events by itself, claims for active endpoints only and
+    disables endpoints. Alone, it relies on ``targets``.
+    """
+
+    def __init__(self, endpoints: MemoryEndpointStore | None = None) -> None:
+        self._endpoints = endpoints
+        self._rows = Rows(endpoints)
+        self._swept_to = ""
+
+    # --- accept -----------------------------------------------------------------------------------
+
+    async def accept(
+        self,
+        events: Sequence[NewEvent],
+        first: FirstAttempts,
+        now: int,
+        targets: Sequence[Sequence[str]] | None = None,
+    ) -> AcceptResult:
+        """Store events and one delivery per matching endpoint, all or nothing."""
+        names = self._first_uses(events)
+        if targets is None:
+            targets = [self._matching(event) for event in events]
+        leases_left = first.limit
+        accepted: list[AcceptedEvent] = []
+        claimed: list[Claimed] = []
+        waiting = False
+        self._rows.names.update(names)
+        for event, endpoint_ids in zip(events, targets, strict=True):
+            use = None if event.name is None else names[event.tenant, event.name]
+            duplicate = use is not None and use.key != event.key
+            key = event.key if use is None else use.key
+            if key not in self._rows.events:
+                leases_left -= self._store(event, endpoint_ids, first, leases_left, now)
+            stored = self._rows.events[key].event
+            accepted.append(
+                AcceptedEvent(
+                    key=key,
+                    id=stored.id,
+                    delivery_count=len(stored.endpoint_ids),
+                    duplicate=duplicate,
+                )
+            )
+            if not duplicate:
+                deliveries = self._rows.deliveries_of(stored)
+                claimed += [self._claimed(d, now) for d in deliveries if is_first_lease(d, now)]
+                waiting |= any(d.state is DeliveryState.READY for d in deliveries)
+        return AcceptResult(events=accepted, claimed=claimed, waiting=waiting)
+
+    def _first_uses(self, events: Sequence[NewEvent]) -> dict[tuple[str, str], FirstUse]:
+        """Return the first use of each name of the call; raise if the content is another one."""
+        uses: dict[tuple[str, str], FirstUse] = {}
+        for index, event in enumerate(events):
+            if event.name is None:
+                continue
+            name = (event.tenant, event.name)
+            own = FirstUse(key=event.key, content_hash=event.content_hash)
+            use = uses.setdefault(name, self._rows.names.get(name, own))
+            if use.content_hash != event.content_hash:
+                raise Conflict.at(f"/{index}", _NAME_USED)
+        return uses
+
+    def _matching(self, event: NewEvent) -> list[str]:
+        if self._endpoints is None:
+            raise ValueError(_UNMATCHED)
+        return self._endpoints.matching(event)
+
+    def _store(
+        self,
+        event: NewEvent,
+        targets: Sequence[str],
+        first: FirstAttempts,
+        leases_left: int,
+        now: int,
+    ) -> int:
+        """Store one event with its deliveries; return how many of them were leased."""
+        endpoint_ids = tuple(dict.fromkeys(targets))
+        stored = Event(
+            key=event.key,
+            id=event.id or f"evt_{event.key}",
+            tenant=event.tenant,
+            type=event.type,
+            payload=event.payload,
+            endpoint_ids=endpoint_ids,
+        )
+        self._rows.add_event(StoredEvent(event=stored, size=event.size, name=event.name))
+        leased = 0
+        for endpoint_id in endpoint_ids:
+            lease = leased < leases_left and self._may_be_sent_at_once(endpoint_id, first)
+            leased += lease
+            self._rows.put(
+                Delivery(
+                    endpoint_id=endpoint_id,
+                    key=event.key,
+                    tenant=event.tenant,
+                    event_id=stored.id,
+                    event_type=event.type,
+                    state=DeliveryState.LEASED if lease else DeliveryState.READY,
+                    claim=1 if lease else 0,
+                    due_at=now + first.lease_ms if lease else now,
+                )
+            )
+        return leased
+
+    def _may_be_sent_at_once(self, endpoint_id: str, first: FirstAttempts) -> bool:
+        timeout_ms = None
+        if self._endpoints is not None:
+            endpoint = self._endpoints.find(None, endpoint_id)
+            if endpoint is None or not endpoint.active:
+                return False
+            timeout_ms = endpoint.timeout_ms
+        if timeout_ms is None:
+            timeout_ms = first.timeout_ms_default
+        return timeout_ms <= first.timeout_ms_max
+
+    # --- claim ------------------------------------------------------------------------------------
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        """Lease due deliveries to the caller; each to one claimer only."""
+        self._make_due_ready(request.now)
+        claimed, next_start = self._take(request)
+        next_due = self._rows.waiting.first()
+        next_due_at = None if next_due is None else next_due[0]
+        return Claim(
+            claimed=claimed,
+            more=bool(self._rows.open_lanes)
+            or (next_due_at is not None and next_due_at <= request.now),
+            next_due_at=next_due_at,
+            next_start=next_start,
+        )
+
+    def _make_due_ready(self, now: int) -> None:
+        for _ in range(CLAIM_DUE_MAX):
+            first = self._rows.waiting.first()
+            if first is None or first[0] > now:
+                return
+            delivery = self._rows.deliveries[first[1]]
+            if delivery.state is DeliveryState.LEASED:
+                delivery = interrupted(delivery)
+            self._rows.put(msgspec.structs.replace(delivery, state=DeliveryState.READY))
+
+    def _take(self, request: ClaimRequest) -> tuple[list[Claimed], str]:
+        claimed: list[Claimed] = []
+        payloads: set[str] = set()
+        bytes_left = request.payload_bytes_max
+        next_start = request.start
+        for lane in self._rows.open_lanes.around(request.start):
+            endpoint_id = endpoint_of_lane(lane)
+            free = request.per_endpoint - request.in_flight.get(endpoint_id, 0)
+            for _ in range(min(free, request.limit - len(claimed))):
+                delivery = self._rows.oldest_ready(endpoint_id)
+                if delivery is None:
+                    break
+                if delivery.key not in payloads:
+                    bytes_left -= self._rows.events[delivery.key].size
+                    if bytes_left < 0 and claimed:
+                        return claimed, next_start
+                    payloads.add(delivery.key)
+                leased = msgspec.structs.replace(
+                    delivery,
+                    state=DeliveryState.LEASED,
+                    claim=delivery.claim + 1,
+                    due_at=request.now + request.lease_ms,
+                )
+                self._rows.put(leased)
+                claimed.append(self._claimed(leased, request.now))
+                next_start = lane
+            if len(claimed) == request.limit:
+                break
+        return claimed, next_start
+
+    def _claimed(self, delivery: Delivery, now: int) -> Claimed:
+        endpoint = self._endpoints.find(None, delivery.endpoint_id) if self._endpoints else None
+        return Claimed(
+            delivery=delivery,
+            payload=self._rows.events[delivery.key].event.payload,
+            lease_left_ms=(delivery.due_at or now) - now,
+            endpoint=None if endpoint is None else copied(endpoint),
+        )
+
+    # --- settle, replay ---------------------------------------------------------------------------
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[DeliveryRef]:
+        """Apply settlements to the claims they name; return those that were applied."""
+        applied: list[DeliveryRef] = []
+        for settlement in settlements:
+            delivery = self._rows.deliveries.get(settlement.ref)
+            if delivery is None or not is_claim_of(settlement, delivery):
+                continue
+            self._rows.put(settled(delivery, settlement))
+            applied.append(settlement.ref)
+            if settlement.disable_endpoint and self._endpoints is not None:
+                self._endpoints.disable(settlement.ref.endpoint_id, settlement.completed_at)
+        return applied
+
+    async def replay(self, tenant: str | None, ref: DeliveryRef, now: int) -> Delivery | None:
+        """Start a new run of a finished delivery and return it; None when unknown."""
+        delivery = self._rows.deliveries.get(ref)
+        if delivery is None or tenant not in (None, delivery.tenant):
+            return None
+        if self._rows.is_gone(ref.endpoint_id):
+            raise Conflict("The endpoint of this delivery was removed.")
+        if delivery.state not in PENDING_STATES:
+            delivery = msgspec.structs.replace(
+                delivery,
+                state=DeliveryState.READY,
+                due_at=now,
+                run_start=delivery.attempts_made,
+                interruptions=0,
+                reason=None,
+                completed_at=None,
+            )
+            self._rows.put(delivery)
+        return delivery
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    async def get_event(self, tenant: str, event_id: str) -> Event | None:
+        """Return one event by its id, a caller's own or ours."""
+        use = self._rows.names.get((tenant, f"id:{event_id}"))
+        stored = self._rows.events.get(event_key(event_id) or "" if use is None else use.key)
+        if stored is None or (stored.event.tenant, stored.event.id) != (tenant, event_id):
+            return None
+        return stored.event
+
+    async def list_events(self, query: EventQuery) -> Page[Event]:
+        """Return events, newest first."""
+        return list_events(self._rows, query)
+
+    async def get_delivery(self, tenant: str | None, ref: DeliveryRef) -> Delivery | None:
+        """Return one delivery with its attempts, or None."""
+        delivery = self._rows.deliveries.get(ref)
+        if delivery is None or tenant not in (None, delivery.tenant):
+            return None
+        return self._rows.seen(delivery)
+
+    async def list_deliveries(self, query: DeliveryQuery) -> Page[Delivery]:
+        """Return deliveries, newest event first."""
+        return list_deliveries(self._rows, query)
+
+    # --- sweep ------------------------------------------------------------------------------------
+
+    async def sweep(self, now: int, events_before: int, limit: int) -> SweepReport:
+        """Do one bounded piece of the tidying. ``now`` is of no use where nothing has to wait."""
+        del now
+        canceled = self._cancel_removed(limit)
+        events_removed, deliveries_removed, at_end = self._remove_old(
+            key_floor(events_before), limit - canceled
+        )
+        return SweepReport(
+            canceled=canceled,
+            events_removed=events_removed,
+            deliveries_removed=deliveries_removed,
+            more=bool(self._rows.removals) or not at_end,
+        )
+
+    def _cancel_removed(self, limit: int) -> int:
+        canceled = scanned = 0
+        for endpoint_id, done_to in list(self._rows.removals.items()):
+            for key in self._rows.keys_of_endpoint[endpoint_id].after(done_to):
+                if canceled == limit or scanned == SCAN_ROWS_MAX:
+                    return canceled
+                delivery = self._rows.deliveries[DeliveryRef(endpoint_id, key)]
+                seen = self._rows.seen(delivery)
+                if seen is not delivery:
+                    self._rows.put(seen)
+                    canceled += 1
+                scanned += 1
+                self._rows.removals[endpoint_id] = key
+            del self._rows.removals[endpoint_id]
+        return canceled
+
+    def _remove_old(self, floor: str, limit: int) -> tuple[int, int, bool]:
+        """Go on where the last piece stopped, so that old pending events hold up no others."""
+        events_removed = deliveries_removed = 0
+        for scanned, key in enumerate(self._rows.keys.after(self._swept_to)):
+            if key >= floor:
+                break
+            if events_removed == limit or scanned == SCAN_ROWS_MAX:
+                return events_removed, deliveries_removed, False
+            stored = self._rows.events[key]
+            if not any(d.state in PENDING_STATES for d in self._rows.deliveries_of(stored.event)):
+                deliveries_removed += self._rows.remove_event(stored)
+                events_removed += 1
+            self._swept_to = key
+        self._swept_to = ""
+        return events_removed, deliveries_removed, True

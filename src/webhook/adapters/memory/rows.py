@@ -1,0 +1,140 @@
+"""Events, names and deliveries in memory, with the indexes that keep every step short.
+
+A delivery is changed by putting its successor in its place: ``put`` alone moves it between the
+lanes that a claim walks (ready) and the agenda of what becomes ready by itself (scheduled, leased).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from webhook.adapters.memory.endpoints import MemoryEndpointStore
+from webhook.adapters.memory.ordered import Agenda, SortedKeys
+from webhook.domain.ids import DeliveryRef, lane_of
+from webhook.domain.model import PENDING_STATES, Delivery, DeliveryState, Event
+from webhook.ports import ENDPOINT_REMOVED
+
+
+class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event with what only the store has to know of it."""
+
+    event: Event
+    size: int
+    name: str | None
+
+
+class FirstUse(msgspec.Struct, frozen=True, kw_only=True):
+    """The event that used a name first."""
+
+    key: str
+    content_hash: str | None
+
+
+class Rows:
+    """The tables and their indexes. ``endpoints`` is None when they are kept elsewhere."""
+
+    def __init__(self, endpoints: MemoryEndpointStore | None) -> None:
+        self.endpoints = endpoints
+        self.events: dict[str, StoredEvent] = {}
+        self.keys = SortedKeys()
+        self.keys_of_tenant: dict[str, SortedKeys] = {}
+        self.names: dict[tuple[str, str], FirstUse] = {}
+        self.deliveries: dict[DeliveryRef, Delivery] = {}
+        self.keys_of_endpoint: dict[str, SortedKeys] = {}
+        self.waiting: Agenda[int, DeliveryRef] = Agenda()
+        # Lanes with something ready whose endpoint is active; the others cost a claim nothing.
+        self.open_lanes = SortedKeys()
+        self._ready: dict[str, Agenda[str, str]] = {}
+        # Removed endpoints that may have pending deliveries, and the key to which they have none.
+        self.removals: dict[str, str] = {}
+        if endpoints is not None:
+            endpoints.watch(self._endpoint_changed)
+
+    # --- events -----------------------------------------------------------------------------------
+
+    def add_event(self, stored: StoredEvent) -> None:
+        """Put a new event in."""
+        event = stored.event
+        self.events[event.key] = stored
+        self.keys.add(event.key)
+        self.keys_of_tenant.setdefault(event.tenant, SortedKeys()).add(event.key)
+
+    def remove_event(self, stored: StoredEvent) -> int:
+        """Take an event out with its deliveries, which have ended, and its name; count those."""
+        event = stored.event
+        for endpoint_id in event.endpoint_ids:
+            del self.deliveries[DeliveryRef(endpoint_id, event.key)]
+            self.keys_of_endpoint[endpoint_id].discard(event.key)
+        if stored.name is not None:
+            del self.names[event.tenant, stored.name]
+        del self.events[event.key]
+        self.keys.discard(event.key)
+        self.keys_of_tenant[event.tenant].discard(event.key)
+        return len(event.endpoint_ids)
+
+    def deliveries_of(self, event: Event) -> list[Delivery]:
+        """Return an event's deliveries as they are stored, in the order of its endpoints."""
+        return [self.deliveries[DeliveryRef(e, event.key)] for e in event.endpoint_ids]
+
+    # --- deliveries -------------------------------------------------------------------------------
+
+    def put(self, delivery: Delivery) -> None:
+        """Put a delivery in the place of what it was before, if it was."""
+        ref = delivery.ref
+        if ref not in self.deliveries:
+            self.keys_of_endpoint.setdefault(ref.endpoint_id, SortedKeys()).add(ref.key)
+            if self.is_gone(ref.endpoint_id):
+                self.removals[ref.endpoint_id] = ""
+        self.deliveries[ref] = delivery
+        ready = self._ready.setdefault(ref.endpoint_id, Agenda())
+        if delivery.state is DeliveryState.READY:
+            ready.put(ref.key, ref.key)
+        else:
+            ready.drop(ref.key)
+        if delivery.state in (DeliveryState.SCHEDULED, DeliveryState.LEASED):
+            self.waiting.put(ref, delivery.due_at or 0)
+        else:
+            self.waiting.drop(ref)
+        self._open_or_shut(ref.endpoint_id)
+
+    def oldest_ready(self, endpoint_id: str) -> Delivery | None:
+        """Return the ready delivery of the endpoint's oldest event, None if it has none."""
+        first = self._ready[endpoint_id].first()
+        return None if first is None else self.deliveries[DeliveryRef(endpoint_id, first[1])]
+
+    def seen(self, delivery: Delivery) -> Delivery:
+        """Return a delivery as it reads: what waits for a removed endpoint is canceled."""
+        if delivery.state not in PENDING_STATES or not self.is_gone(delivery.endpoint_id):
+            return delivery
+        removed_at = self.endpoints.removed_at(delivery.endpoint_id) if self.endpoints else None
+        return msgspec.structs.replace(
+            delivery,
+            state=DeliveryState.CANCELED,
+            due_at=None,
+            reason=ENDPOINT_REMOVED,
+            # Never here at all: its caller named an endpoint that had been removed meanwhile.
+            completed_at=delivery.created_at if removed_at is None else removed_at,
+        )
+
+    # --- endpoints --------------------------------------------------------------------------------
+
+    def is_gone(self, endpoint_id: str) -> bool:
+        """Whether the endpoint was removed; never known where endpoints are kept elsewhere."""
+        return self.endpoints is not None and self.endpoints.find(None, endpoint_id) is None
+
+    def _endpoint_changed(self, endpoint_id: str) -> None:
+        if endpoint_id not in self.keys_of_endpoint:
+            return
+        if self.is_gone(endpoint_id):
+            self.removals[endpoint_id] = ""
+        self._open_or_shut(endpoint_id)
+
+    def _open_or_shut(self, endpoint_id: str) -> None:
+        active = True
+        if self.endpoints is not None:
+            endpoint = self.endpoints.find(None, endpoint_id)
+            active = endpoint is not None and endpoint.active
+        if active and self._ready[endpoint_id]:
+            self.open_lanes.add(lane_of(endpoint_id))
+        else:
+            self.open_lanes.discard(lane_of(endpoint_id))

@@ -1,0 +1,78 @@
+"""What a write makes of one delivery: how the decisions of ``domain.lifecycle`` are applied."""
+
+from __future__ import annotations
+
+import msgspec
+
+from webhook.domain.lifecycle import Settlement
+from webhook.domain.model import (
+    ATTEMPTS_FIRST_KEPT,
+    ATTEMPTS_LAST_KEPT,
+    PENDING_STATES,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    ErrorKind,
+)
+from webhook.ports import INTERRUPTED
+
+
+def is_first_lease(delivery: Delivery, now: int) -> bool:
+    """Whether this call, or an earlier try of it, leased the delivery to its caller."""
+    return (
+        delivery.state is DeliveryState.LEASED
+        and delivery.claim == 1
+        and delivery.due_at is not None
+        and delivery.due_at > now
+    )
+
+
+def is_claim_of(settlement: Settlement, delivery: Delivery) -> bool:
+    """Whether the claim that a settlement names is the last one and still open.
+
+    A ready delivery's claim is open only because its lease ended: one that was given back, or that
+    a replay started anew, has no interruptions from it.
+    """
+    if (settlement.claim, settlement.attempts_before) != (delivery.claim, delivery.attempts_made):
+        return False
+    lease_ended = delivery.state is DeliveryState.READY and delivery.interruptions > 0
+    return lease_ended or delivery.state is DeliveryState.LEASED
+
+
+def settled(delivery: Delivery, settlement: Settlement) -> Delivery:
+    """Return the delivery as its settlement makes it."""
+    attempt = settlement.attempt
+    given_back = attempt is None and settlement.state in PENDING_STATES
+    return msgspec.structs.replace(
+        delivery,
+        state=settlement.state,
+        due_at=settlement.due_at,
+        attempts_made=delivery.attempts_made + (attempt is not None),
+        interruptions=delivery.interruptions if given_back else 0,
+        reason=settlement.reason,
+        completed_at=settlement.completed_at,
+        attempts=delivery.attempts if attempt is None else _logged(delivery.attempts, attempt),
+    )
+
+
+def interrupted(delivery: Delivery) -> Delivery:
+    """Return a leased delivery as the end of its lease makes it, but for its state."""
+    attempt = Attempt(
+        number=delivery.attempts_made + 1,
+        started_at=delivery.due_at or 0,
+        error_kind=ErrorKind.INTERRUPTED,
+        error=INTERRUPTED,
+    )
+    return msgspec.structs.replace(
+        delivery,
+        interruptions=delivery.interruptions + 1,
+        attempts=_logged(delivery.attempts, attempt),
+    )
+
+
+def _logged(attempts: tuple[Attempt, ...], attempt: Attempt) -> tuple[Attempt, ...]:
+    """Add an attempt; between the first and the last that are kept, the oldest one goes."""
+    if len(attempts) < ATTEMPTS_FIRST_KEPT + ATTEMPTS_LAST_KEPT:
+        return (*attempts, attempt)
+    kept = attempts[:ATTEMPTS_FIRST_KEPT]
+    return (*kept, *attempts[len(attempts) - ATTEMPTS_LAST_KEPT + 1 :], attempt)
