@@ -162,11 +162,13 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What a claim took. ``next_start``, the last lane that gave something, carries the walk on.
+    """What a claim took, in any order.
 
+    ``next_start``, the last lane that gave something or else ``start``, carries the walk on.
     ``more`` says whether deliveries of active endpoints that are due remain, also those that
-    ``per_endpoint``, ``in_flight`` or a bound held back; ``next_due_at`` when the next one falls
-    due or the next lease ends, those just given included; None when nothing waits.
+    ``per_endpoint``, ``in_flight`` or a bound held back, and it says so as long as not all that is
+    due has been made ready; ``next_due_at`` is when the next one falls due or the next lease ends,
+    those just given included; None when nothing waits.
     """
 
     claimed: list[Claimed]
