@@ -1,0 +1,64 @@
+"""Which stores the suite is held against, by name. A new store adds a line to ``store_kinds``.
+
+A maker returns a persistence that is empty and not open yet: ``opened`` awaits its ``init``, and
+with it whatever it takes to begin with nothing (a database that is shared is emptied there).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from webhook.adapters.memory import (
+    MemoryDeliveryStore,
+    MemoryEndpointStore,
+    create_in_memory_webhook_persistence,
+)
+from webhook.ports import WebhookPersistence
+
+type Maker = Callable[[], WebhookPersistence]
+# Gives a folder of the test's own; asked only by stores that keep files.
+type Folder = Callable[[], Path]
+
+
+class StoreKind(NamedTuple):
+    """How to make one kind of store, and whether its two stores know each other."""
+
+    make: Callable[[Folder], WebhookPersistence]
+    joint: bool
+
+
+def _memory(_folder: Folder) -> WebhookPersistence:
+    return create_in_memory_webhook_persistence()
+
+
+def _memory_separate(_folder: Folder) -> WebhookPersistence:
+    return WebhookPersistence(
+        endpoint_store=MemoryEndpointStore(), delivery_store=MemoryDeliveryStore()
+    )
+
+
+def store_kinds() -> dict[str, StoreKind]:
+    """Return the kinds that can be made here: inside the Worker only its own database."""
+    if sys.platform == "emscripten":
+        return {}
+    return {
+        "memory": StoreKind(_memory, joint=True),
+        "memory-separate": StoreKind(_memory_separate, joint=False),
+    }
+
+
+@asynccontextmanager
+async def opened(maker: Maker) -> AsyncIterator[WebhookPersistence]:
+    """Make a store, open it, and close it in the end."""
+    persistence = maker()
+    if persistence.init is not None:
+        await persistence.init()
+    try:
+        yield persistence
+    finally:
+        if persistence.close is not None:
+            await persistence.close()
