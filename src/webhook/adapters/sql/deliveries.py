@@ -35,10 +35,14 @@ _USED = "This name was used before with other content; a repeat must be the same
 
 
 class SqlDeliveryStore(DeliveryLists):
-    """Keeps events and deliveries; see ``WebhookDeliveryStore``."""
+    """Keeps events and deliveries; see ``WebhookDeliveryStore``.
 
-    def __init__(self, database: Database) -> None:
+    ``joint`` says that the endpoints are in the same database, so that an accept may match them.
+    """
+
+    def __init__(self, database: Database, *, joint: bool = False) -> None:
         super().__init__(database)
+        self._joint = joint
 
     async def accept(
         self,
@@ -48,6 +52,8 @@ class SqlDeliveryStore(DeliveryLists):
         targets: Sequence[Sequence[str]] | None = None,
     ) -> AcceptResult:
         """Store events and deliveries in one round trip of five statements, six with names."""
+        if targets is None and not self._joint:
+            raise ValueError("No endpoints are kept here: match the events, and pass the targets.")
         at = None if self._database.own_clock else now
         rows = [
             event_row(e, None if targets is None else list(targets[i]))
@@ -143,12 +149,12 @@ class SqlDeliveryStore(DeliveryLists):
         rows = [settlement_row(settlement) for settlement in settlements]
         batch: list[Statement] = [(statements.SETTLE, (chunk,)) for chunk in json_chunks(rows)]
         count = len(batch)
-        disabled = [lane_of(s.ref.endpoint_id) for s in settlements if s.disable_endpoint]
-        if disabled:
-            now = max(s.completed_at or 0 for s in settlements if s.disable_endpoint)
-            lanes = to_json(disabled)
-            batch.append((statements.DISABLE_UNSUBSCRIBE, (lanes,)))
-            batch.append((statements.DISABLE, (lanes, now)))
+        disabling = [s for s in settlements if s.disable_endpoint]
+        if disabling:
+            now = max(s.completed_at or 0 for s in disabling)
+            chunk = to_json([settlement_row(s) for s in disabling])
+            batch.append((statements.DISABLE_UNSUBSCRIBE, (chunk,)))
+            batch.append((statements.DISABLE, (chunk, now)))
         results = await self._database.batch(batch)
         return [
             DeliveryRef(endpoint_of_lane(row["lane"]), row["key"])
@@ -174,13 +180,12 @@ class SqlDeliveryStore(DeliveryLists):
 
     async def sweep(self, now: int, events_before: int, limit: int) -> SweepReport:
         """Do one bounded piece of the tidying in one round trip."""
-        at = None if self._database.own_clock else now
         # The sweep keeps no place in its walk: the minute decides where it begins, and goes round.
         start = key_floor(now // 60_000 * 0x9E3779B97F4A7 % (1 << 50))[:10]
         old = (self._sweep_tenant, _SWEEP_TENANTS, key_floor(events_before), limit)
         canceled, deliveries, _, events, _, tenants = await self._database.batch(
             [
-                (read_statements.SWEEP_REMOVED, (at, start, limit + _LANES_SPARE, limit)),
+                (read_statements.SWEEP_REMOVED, (start, limit + _LANES_SPARE, limit)),
                 (read_statements.SWEEP_OLD_DELIVERIES, old),
                 (read_statements.SWEEP_OLD_NAMES, old),
                 (read_statements.SWEEP_OLD_EVENTS, old),

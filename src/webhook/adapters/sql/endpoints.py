@@ -52,7 +52,7 @@ class SqlEndpointStore:
         """Replace the endpoint of the revision before, with its subscriptions."""
         lane = lane_of(endpoint.id)
         statements: list[Statement] = [
-            (sql.UNSUBSCRIBE, (lane, endpoint.revision - 1)),
+            (sql.UNSUBSCRIBE, (lane, endpoint.revision - 1, endpoint.tenant)),
             (sql.SUBSCRIBE, (to_json(subscription_rows(endpoint, endpoint.revision - 1)),)),
             (sql.ENDPOINT_UPDATE, (to_json([endpoint_row(endpoint)]),)),
         ]
@@ -62,7 +62,10 @@ class SqlEndpointStore:
             raise Conflict.at("/external_id", _TAKEN) from None
         if results[2]:
             return
-        if await self.get(None, endpoint.id) is None:
+        stored = await self.get(endpoint.tenant, endpoint.id)
+        if stored == endpoint:
+            return  # our own repeat
+        if stored is None:
             raise NotFound(f"There is no endpoint {endpoint.id}.")
         raise Conflict("The endpoint has been changed by somebody else; read it and try again.")
 

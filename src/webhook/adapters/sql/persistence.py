@@ -25,7 +25,7 @@ def create_sql_persistence(
 
     return WebhookPersistence(
         endpoint_store=SqlEndpointStore(database),
-        delivery_store=SqlDeliveryStore(database),
+        delivery_store=SqlDeliveryStore(database, joint=True),
         joint=True,
         init=init,
         close=close,

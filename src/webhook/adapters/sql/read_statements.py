@@ -16,7 +16,7 @@ from webhook.ports import SCAN_ROWS_MAX
 ENDPOINT_COLUMNS = """p.id, p.tenant, p.external_id, p.status, p.timeout_ms, p.settings, p.headers,
   p.secrets, p.revision, p.created_at, p.updated_at"""
 
-# ?1: [endpoint row]
+# ?1: [endpoint row]. One that is there already is our own repeat.
 ENDPOINT_ADD = """
 INSERT INTO endpoints (
   lane, id, tenant, external_id, status, timeout_ms, settings, headers, secrets, revision,
@@ -27,6 +27,7 @@ SELECT
   value ->> 'status', value ->> 'timeout_ms', value ->> 'settings', value ->> 'headers',
   value ->> 'secrets', value ->> 'revision', value ->> 'created_at', value ->> 'updated_at'
 FROM json_each(?1)
+WHERE NOT EXISTS (SELECT 1 FROM endpoints AS p WHERE p.lane = value ->> 'lane')
 """
 
 # ?1: [{tenant, external_id}]. Positions of those that are taken.
@@ -39,12 +40,12 @@ WHERE p.external_id IS NOT NULL AND p.status <> 'removed'
 ORDER BY j.key
 """
 
-# ?1 lane, ?2 the revision that must be stored: runs before the endpoint itself is changed.
+# ?1 lane, ?2 the revision that must be stored, ?3 tenant: runs before the endpoint is changed.
 UNSUBSCRIBE = """
 DELETE FROM subscriptions WHERE (tenant, pattern, lane) IN (
   SELECT p.tenant, t.value, p.lane
   FROM endpoints AS p CROSS JOIN json_each(p.settings, '$.event_types') AS t
-  WHERE p.lane = ?1 AND p.status <> 'removed' AND p.revision = ?2
+  WHERE p.lane = ?1 AND p.status <> 'removed' AND p.revision = ?2 AND p.tenant = ?3
 )
 """
 
@@ -64,7 +65,8 @@ INSERT INTO subscriptions (tenant, pattern, lane, filters)
 SELECT j.value ->> 'tenant', j.value ->> 'pattern', j.value ->> 'lane', j.value ->> 'filters'
 FROM json_each(?1) AS j
 CROSS JOIN endpoints AS p
-  ON p.lane = j.value ->> 'lane' AND p.revision = j.value ->> 'revision' AND p.status <> 'removed'
+  ON p.lane = j.value ->> 'lane' AND p.tenant = j.value ->> 'tenant'
+    AND p.revision = j.value ->> 'revision' AND p.status <> 'removed'
 WHERE true
 ON CONFLICT (tenant, pattern, lane) DO UPDATE SET filters = excluded.filters
 """
@@ -77,7 +79,7 @@ UPDATE endpoints AS p SET
   headers = j.value ->> 'headers', secrets = j.value ->> 'secrets',
   revision = j.value ->> 'revision', updated_at = j.value ->> 'updated_at'
 FROM json_each(?1) AS j
-WHERE p.lane = j.value ->> 'lane' AND p.status <> 'removed'
+WHERE p.lane = j.value ->> 'lane' AND p.tenant = j.value ->> 'tenant' AND p.status <> 'removed'
   AND p.revision = (j.value ->> 'revision') - 1
 RETURNING lane
 """
@@ -168,7 +170,8 @@ SELECT count(*) AS scanned, min(key) AS last FROM (
 _STATE = """iif(p.status = 'removed' AND d.state IN ('ready', 'scheduled', 'leased'), 'canceled',
   d.state)"""
 _DELIVERY = f"""
-  d.lane, d.key, d.tenant, {_STATE} AS state, d.claim, d.due_at, d.attempts_made, d.run_start,
+  d.lane, d.key, d.tenant, {_STATE} AS state, d.claim,
+  iif({_STATE} = d.state, d.due_at, NULL) AS due_at, d.attempts_made, d.run_start,
   d.interruptions, iif({_STATE} = d.state, d.reason, 'the endpoint was removed') AS reason,
   iif({_STATE} = d.state, d.completed_at, p.updated_at) AS completed_at, d.log,
   e.id AS event_id, e.type AS event_type"""
@@ -249,35 +252,37 @@ ENDPOINT_REMOVED = "SELECT 1 FROM endpoints WHERE lane = ?1 AND status = 'remove
 
 # --- sweep ----------------------------------------------------------------------------------------
 
-# ?1 now, ?2 start, ?3 lanes, ?4 how many. Walks the lanes with work that is due, as a claim does, and
+# ?1 start, ?2 lanes, ?3 how many. Walks the lanes with work that is due, as a claim does, and
 # cancels what waits for a removed endpoint; what is scheduled there falls due first.
-SWEEP_REMOVED = f"""
+SWEEP_REMOVED = """
 WITH RECURSIVE lanes (lane) AS (
-  SELECT (SELECT min(lane) FROM deliveries WHERE state = 'ready' AND lane > ?2)
+  SELECT (SELECT min(lane) FROM deliveries WHERE state = 'ready' AND lane > ?1)
   UNION ALL
   SELECT (SELECT min(r.lane) FROM deliveries AS r WHERE r.state = 'ready' AND r.lane > l.lane)
   FROM lanes AS l WHERE l.lane IS NOT NULL
-  LIMIT ?3
+  LIMIT ?2
 )
 UPDATE deliveries SET
-  state = 'canceled', due_at = NULL, reason = 'the endpoint was removed', completed_at = {NOW}
+  state = 'canceled', due_at = NULL, reason = 'the endpoint was removed', completed_at = c.removed_at
 FROM (
-  SELECT l.lane AS lane, k.value AS key
+  SELECT l.lane AS lane, k.value AS key, p.updated_at AS removed_at
   FROM lanes AS l
   CROSS JOIN endpoints AS p ON p.lane = l.lane AND p.status = 'removed'
   CROSS JOIN json_each((
     SELECT json_group_array(key) FROM (
       SELECT key FROM deliveries INDEXED BY deliveries_ready
-      WHERE state = 'ready' AND lane = l.lane ORDER BY key LIMIT ?4
+      WHERE state = 'ready' AND lane = l.lane ORDER BY key LIMIT ?3
     )
   )) AS k
-  LIMIT ?4
+  LIMIT ?3
 ) AS c
 WHERE deliveries.lane = c.lane AND deliveries.key = c.key
 RETURNING lane
 """
 
-# ?1 tenants after, ?2 how many tenants, ?3 keys below, ?4 how many events.
+# ?1 tenants after, ?2 how many tenants, ?3 keys below, ?4 how many events: those of which nothing is
+# pending any more, among the oldest of each tenant.
+SWEEP_SCAN_MAX = 1000
 _TENANTS = """
 RECURSIVE tenants (tenant) AS (
   SELECT (SELECT min(tenant) FROM events WHERE tenant > ?1)
@@ -292,7 +297,16 @@ old (tenant, key) AS (
   FROM tenants AS t
   CROSS JOIN json_each((
     SELECT json_group_array(key) FROM (
-      SELECT key FROM events WHERE tenant = t.tenant AND key < ?3 ORDER BY key LIMIT ?4
+      SELECT e.key FROM (
+        SELECT key, targets FROM events WHERE tenant = t.tenant AND key < ?3
+        ORDER BY key LIMIT {SWEEP_SCAN_MAX}
+      ) AS e
+      WHERE NOT EXISTS (
+        SELECT 1 FROM json_each(e.targets) AS x
+        CROSS JOIN deliveries AS d ON d.lane = x.value AND d.key = e.key
+        WHERE d.state IN ('ready', 'scheduled', 'leased')
+      )
+      LIMIT ?4
     )
   )) AS k
   WHERE t.tenant IS NOT NULL
@@ -303,37 +317,28 @@ SWEEP_OLD_DELIVERIES = f"""
 WITH {_OLD}
 DELETE FROM deliveries
 WHERE (lane, key) IN (
-    SELECT t.value, o.key
-    FROM old AS o
-    CROSS JOIN events AS e ON e.tenant = o.tenant AND e.key = o.key
-    CROSS JOIN json_each(e.targets) AS t
-  )
-  AND state NOT IN ('ready', 'scheduled', 'leased')
+  SELECT t.value, o.key
+  FROM old AS o
+  CROSS JOIN events AS e ON e.tenant = o.tenant AND e.key = o.key
+  CROSS JOIN json_each(e.targets) AS t
+)
 RETURNING lane
 """
 
-# Names go with their events; our own names have none.
+# Names go with their events.
 SWEEP_OLD_NAMES = f"""
 WITH {_OLD}
 DELETE FROM names WHERE (tenant, name) IN (
   SELECT e.tenant, e.name
   FROM old AS o
   CROSS JOIN events AS e ON e.tenant = o.tenant AND e.key = o.key
-  WHERE e.name IS NOT NULL AND NOT EXISTS (
-    SELECT 1 FROM json_each(e.targets) AS t
-    CROSS JOIN deliveries AS d ON d.lane = t.value AND d.key = e.key
-  )
+  WHERE e.name IS NOT NULL
 )
 """
 
 SWEEP_OLD_EVENTS = f"""
 WITH {_OLD}
-DELETE FROM events
-WHERE (tenant, key) IN (SELECT tenant, key FROM old)
-  AND NOT EXISTS (
-    SELECT 1 FROM json_each(events.targets) AS t
-    CROSS JOIN deliveries AS d ON d.lane = t.value AND d.key = events.key
-  )
+DELETE FROM events WHERE (tenant, key) IN (SELECT tenant, key FROM old)
 RETURNING key
 """
 

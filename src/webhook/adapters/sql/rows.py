@@ -161,7 +161,7 @@ def event_row(event: NewEvent, targets: list[str] | None) -> dict[str, Any]:
     }
     if targets is None:
         return {**row, "patterns": event.patterns, "facets": event.facets}
-    return {**row, "targets": [lane_of(endpoint_id) for endpoint_id in targets]}
+    return {**row, "targets": [lane_of(endpoint_id) for endpoint_id in dict.fromkeys(targets)]}
 
 
 def read_event(row: Row) -> Event:

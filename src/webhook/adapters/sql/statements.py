@@ -121,7 +121,7 @@ FROM json_each(?2) AS j
 CROSS JOIN events AS e ON e.tenant = j.value ->> 'tenant' AND e.key = j.value ->> 'key'
 CROSS JOIN json_each(e.targets) AS t
 CROSS JOIN deliveries AS d ON d.lane = t.value AND d.key = e.key
-WHERE d.state = 'leased' AND d.claim = 1
+WHERE d.state = 'leased' AND d.claim = 1 AND d.due_at > {NOW}
 LIMIT ?3
 """
 
@@ -214,7 +214,8 @@ SELECT
 # --- settle ---------------------------------------------------------------------------------------
 
 # ?1: [{lane, key, claim, attempts_before, state, due_at, attempt, reason, completed_at}]. Fenced by
-# the claim number; the count of attempts makes a repeat of the same settlement change nothing.
+# the claim number; the count of attempts makes a repeat of the same settlement change nothing. A
+# ready one may be settled when its lease has ended and nobody has claimed it since.
 SETTLE = f"""
 UPDATE deliveries AS d SET
   state = s.value ->> 'state',
@@ -222,26 +223,41 @@ UPDATE deliveries AS d SET
   reason = s.value ->> 'reason',
   completed_at = s.value ->> 'completed_at',
   attempts_made = d.attempts_made + (s.value ->> 'attempt' IS NOT NULL),
-  interruptions = iif(s.value ->> 'attempt' IS NULL, d.interruptions, 0),
+  interruptions = iif(
+    s.value ->> 'attempt' IS NULL AND s.value ->> 'state' IN ('ready', 'scheduled'),
+    d.interruptions, 0
+  ),
   log = CASE WHEN s.value ->> 'attempt' IS NULL THEN d.log
     ELSE json_insert({_LOG_WITH_ROOM}, '$[#]', json(s.value -> 'attempt')) END
 FROM json_each(?1) AS s
 WHERE d.lane = s.value ->> 'lane' AND d.key = s.value ->> 'key'
   AND d.claim = s.value ->> 'claim' AND d.attempts_made = s.value ->> 'attempts_before'
-  AND d.state IN ('leased', 'ready')
+  AND (d.state = 'leased' OR (d.state = 'ready' AND d.interruptions > 0))
 RETURNING lane, key
 """
 
-# ?1: [lane], ?2 now. Only where an endpoint was still active; its subscriptions go with it.
-DISABLE_UNSUBSCRIBE = """
+# ?1: [{lane, key, claim, attempts_before}] of settlements that disable their endpoint, ?2 now. Only
+# where SETTLE, just before, applied the settlement. Its subscriptions go with it.
+_DISABLED = """
+  FROM json_each(?1) AS s
+  CROSS JOIN deliveries AS d ON d.lane = s.value ->> 'lane' AND d.key = s.value ->> 'key'
+  CROSS JOIN endpoints AS p ON p.lane = d.lane AND p.status = 'active'"""
+_APPLIED = """d.state = 'failed' AND d.claim = s.value ->> 'claim'
+    AND d.attempts_made = (s.value ->> 'attempts_before') + 1"""
+
+DISABLE_UNSUBSCRIBE = f"""
 DELETE FROM subscriptions WHERE (tenant, pattern, lane) IN (
   SELECT p.tenant, t.value, p.lane
-  FROM json_each(?1) AS j
-  CROSS JOIN endpoints AS p ON p.lane = j.value AND p.status = 'active'
+  {_DISABLED}
   CROSS JOIN json_each(p.settings, '$.event_types') AS t
+  WHERE {_APPLIED}
 )
 """
-DISABLE = """
+DISABLE = f"""
 UPDATE endpoints SET status = 'error', revision = revision + 1, updated_at = ?2
-WHERE lane IN (SELECT value FROM json_each(?1)) AND status = 'active'
+WHERE lane IN (
+  SELECT p.lane
+  {_DISABLED}
+  WHERE {_APPLIED}
+)
 """
