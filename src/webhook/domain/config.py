@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from webhook.domain.errors import ConfigError
 from webhook.domain.event_types import type_problem
+from webhook.domain.headers import is_reserved, name_problem
 from webhook.domain.retry import DELAY_MAX_MS, RETRIES_MAX, RetryPolicy
 from webhook.domain.secret import secret_bytes
 
@@ -117,7 +118,24 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             if problem := type_problem(name):
                 message = f"enabled_events: {name!r}: {problem}"
                 raise ConfigError(message)
+        self._check_scheme()
         self._check_secret()
+
+    def _check_scheme(self) -> None:
+        """Refuse what type checkers refuse too, for callers without one."""
+        _one_of("scheme", self.scheme, ("standard", "k-msg"))
+        _one_of("algorithm", self.algorithm, ("sha256", "sha1"))
+        name = self.signature_header
+        problem = name_problem(name)
+        if problem is None and name.lower() != "x-webhook-signature" and is_reserved(name):
+            problem = f"{name} is reserved; choose another name."
+        if problem is not None:
+            message = f"signature_header: {problem}"
+            raise ConfigError(message)
+        prefix = self.signature_prefix or ""
+        if not (prefix.isascii() and prefix.isprintable()):
+            message = "signature_prefix: has printable ASCII characters only."
+            raise ConfigError(message)
 
     def _check_secret(self) -> None:
         if self.secret_key is None:
@@ -149,6 +167,12 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             jitter=share,
             transient_only=self.transient_only,
         )
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        message = f"{name}: {value!r} is none of {', '.join(known)}."
+        raise ConfigError(message)
 
 
 def _within(name: str, value: float | None, low: float, high: float) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from webhook.domain.errors import FieldError, InvalidInput
+from webhook.domain.json_text import escape
 
 HEADERS_MAX = 50
 HEADERS_BYTES_MAX = 16_384
@@ -39,12 +40,15 @@ def check_headers(headers: Mapping[str, str], *, reserved: Iterable[str] = ()) -
     errors: list[FieldError] = []
     seen: set[str] = set()
     for name, value in headers.items():
-        problem = _name_problem(name, ours) or _value_problem(value)
+        problem = name_problem(name)
+        if problem is None and (is_reserved(name) or _comparable(name) in ours):
+            problem = "This header is reserved; choose another name."
+        problem = problem or _value_problem(value)
         if problem is None and name.lower() in seen:
             problem = "There is another header of this name; the case of letters does not count."
         seen.add(name.lower())
         if problem is not None:
-            errors.append(FieldError(f"/headers/{_pointer_part(name)}", problem))
+            errors.append(FieldError(f"/headers/{escape(name)}", problem))
     if len(headers) > HEADERS_MAX:
         errors.append(FieldError("/headers", f"An endpoint has at most {HEADERS_MAX} headers."))
     if sum(len(name) + len(value) for name, value in headers.items()) > HEADERS_BYTES_MAX:
@@ -54,22 +58,26 @@ def check_headers(headers: Mapping[str, str], *, reserved: Iterable[str] = ()) -
         raise InvalidInput(f"{errors[0].pointer}: {errors[0].detail}", errors)
 
 
-def _comparable(name: str) -> str:
-    # CGI and WSGI give X_A and X-A to a program under one name, so one could pass for the other.
-    return name.lower().replace("_", "-")
-
-
-def _name_problem(name: str, ours: frozenset[str]) -> str | None:
+def name_problem(name: str) -> str | None:
+    """Return what is wrong with the form of a header's name, or None."""
     if not name:
         return "A header needs a name."
     if len(name) > NAME_CHARS_MAX:
         return f"A header's name has at most {NAME_CHARS_MAX} characters."
     if not _NAME.fullmatch(name):
         return "A header's name has letters, digits, - and _, and begins with a letter or digit."
-    known = _comparable(name)
-    if known in ours or known in _RESERVED or known.startswith(_RESERVED_PREFIXES):
-        return "This header is reserved; choose another name."
     return None
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a header of this name is for HTTP, for us or for others to set."""
+    known = _comparable(name)
+    return known in _RESERVED or known.startswith(_RESERVED_PREFIXES)
+
+
+def _comparable(name: str) -> str:
+    # CGI and WSGI give X_A and X-A to a program under one name, so one could pass for the other.
+    return name.lower().replace("_", "-")
 
 
 def _value_problem(value: str) -> str | None:
@@ -80,8 +88,3 @@ def _value_problem(value: str) -> str | None:
     if not _VALUE.fullmatch(value):
         return "A header's value has printable ASCII characters only, and no space at its ends."
     return None
-
-
-def _pointer_part(name: str) -> str:
-    """Escape a name for a JSON pointer (RFC 6901, section 3)."""
-    return name.replace("~", "~0").replace("/", "~1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 
 import msgspec
 
@@ -39,7 +38,7 @@ def secret_bytes(value: str) -> bytes:
     padded = body if body.endswith("=") else body + "=" * (-len(body) % 4)
     try:
         key = base64.b64decode(padded, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, or characters beyond ASCII
         message = f"What follows {PREFIX} is not base64."
         raise ValueError(message) from None
     if not BYTES_MIN <= len(key) <= BYTES_MAX:

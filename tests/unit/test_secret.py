@@ -1,0 +1,77 @@
+"""Signing secrets: well-formed ones load, all others say what is wrong, none prints itself."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webhook.domain.secret import SigningSecret, make_secret, secret_bytes
+
+GOOD = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+SIXTY_FOUR = (
+    "whsec_TUdfVE5UMnZlci1TeWxOYXQtX1ZlTW1kLTRtMFdhYmEwanIxdHJvenRCbmlTQ2hFdzBnbHhFbWdFaTJLdzQwSA=="
+)
+SEVENTY_FIVE = (
+    "whsec_V09IYXZUaFJoSnFobnpJQkpPMXdpdGFNWnJsRzAxdXZCeTVndVpwRmxSSXFs"
+    "c0oyYzBTRWRUekJhYnlaZ0JSRGNPQ3BGZG1xYjFVVmRGQ3UK"
+)
+
+
+@given(st.binary(min_size=24, max_size=64))
+def test_24_to_64_bytes_load_padded_or_not(key: bytes) -> None:
+    text = base64.b64encode(key).decode()
+    assert secret_bytes(f"whsec_{text}") == key
+    assert secret_bytes(f"whsec_{text.rstrip('=')}") == key
+
+
+@pytest.mark.parametrize(("secret", "size"), [(GOOD, 24), (SIXTY_FOUR, 64)])
+def test_published_secrets_load(secret: str, size: int) -> None:
+    assert len(secret_bytes(secret)) == size
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "",
+        "w",
+        "whsec_",
+        "whsec_%",
+        "whsec_wronglength",
+        "whsec_not-valid-base64!!!",
+        "hwsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+        "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
+        "C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+        "v1,whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+        "WHSEC_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+        " whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+        "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD\n",
+        "whsec_C2FVsBQIhrscChlQIMV-b5sSYspob7oD",
+        "whsec_C2FVsBQIhrscChlQIMV+b5sSY\u00e9pob7oD",
+        "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD====",
+        "whsec_bm90LXZhbGlkCg==",
+        SEVENTY_FIVE,
+    ],
+)
+def test_other_texts_are_refused_with_a_sentence(secret: str) -> None:
+    with pytest.raises(ValueError, match=r"^(A secret|What follows whsec_) .*\.$|base64\.$"):
+        secret_bytes(secret)
+
+
+def test_a_secret_is_made_from_32_bytes_of_chance() -> None:
+    assert secret_bytes(make_secret(bytes(range(32)))) == bytes(range(32))
+
+
+@pytest.mark.parametrize("count", [0, 24, 31, 33])
+def test_too_little_chance_makes_no_secret(count: int) -> None:
+    with pytest.raises(ValueError, match="32 bytes"):
+        make_secret(bytes(count))
+
+
+def test_a_secret_does_not_print_itself() -> None:
+    secret = SigningSecret(GOOD, expires_at=5)
+    for text in (repr(secret), str(secret), f"{secret}", f"{[secret]}"):
+        assert GOOD not in text
+        assert "***" in text
