@@ -315,7 +315,8 @@ class WebhookDeliveryStore(Protocol):
         Write down as canceled what waits for a removed endpoint (what is scheduled or leased there
         may be left until it is due); remove events accepted before ``events_before`` with their
         deliveries and names, never one with a pending delivery. At most ``limit`` deliveries are
-        canceled and at most ``limit`` events removed. Calls while ``more`` holds come to an end.
+        canceled and at most ``limit`` events removed. Calls while ``more`` holds come to an end,
+        and nothing is left to do then.
         """
         ...
 
