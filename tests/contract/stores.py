@@ -19,16 +19,25 @@ from webhook.adapters.memory import (
 )
 from webhook.ports import WebhookPersistence
 
+if sys.platform == "emscripten":
+    from .d1_store import d1_persistence, d1_separate_persistence
+else:
+    from .sqlite_stores import sqlite_persistence, sqlite_separate_persistence
+
 type Maker = Callable[[], WebhookPersistence]
 # Gives a folder of the test's own; asked only by stores that keep files.
 type Folder = Callable[[], Path]
 
 
 class StoreKind(NamedTuple):
-    """How to make one kind of store, and whether its two stores know each other."""
+    """How to make one kind of store, and whether its two stores know each other.
+
+    ``whole`` is False for one that differs from another only in what tests for its sort ask.
+    """
 
     make: Callable[[Folder], WebhookPersistence]
     joint: bool
+    whole: bool = True
 
 
 def _memory(_folder: Folder) -> WebhookPersistence:
@@ -44,10 +53,15 @@ def _memory_separate(_folder: Folder) -> WebhookPersistence:
 def store_kinds() -> dict[str, StoreKind]:
     """Return the kinds that can be made here: inside the Worker only its own database."""
     if sys.platform == "emscripten":
-        return {}
+        return {
+            "d1": StoreKind(d1_persistence, joint=True),
+            "d1-separate": StoreKind(d1_separate_persistence, joint=False, whole=False),
+        }
     return {
         "memory": StoreKind(_memory, joint=True),
         "memory-separate": StoreKind(_memory_separate, joint=False),
+        "sqlite": StoreKind(sqlite_persistence, joint=True),
+        "sqlite-separate": StoreKind(sqlite_separate_persistence, joint=False),
     }
 
 

@@ -1,0 +1,56 @@
+"""Makes the store on D1: only inside workerd, where the database is the Worker's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from workers import env
+
+from webhook.adapters.cloudflare.d1 import D1Database
+from webhook.adapters.memory import MemoryEndpointStore
+from webhook.adapters.sql.deliveries import SqlDeliveryStore
+from webhook.adapters.sql.endpoints import SqlEndpointStore
+from webhook.adapters.sql.migrate import migrate
+from webhook.ports import WebhookPersistence
+
+_TABLES = """
+SELECT name FROM sqlite_master
+WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE '\\_cf%' ESCAPE '\\'
+  AND name <> 'd1_migrations'
+"""
+
+
+class SteeredD1Database(D1Database):
+    """D1 whose leases obey the clock of the test, which stands at the boundary of a lease."""
+
+    own_clock = False
+
+
+def d1_persistence(_folder: Callable[[], Path]) -> WebhookPersistence:
+    """Return both stores on the Worker's database, which is emptied when they are opened."""
+    database = SteeredD1Database(env.DB)
+    return WebhookPersistence(
+        endpoint_store=SqlEndpointStore(database),
+        delivery_store=SqlDeliveryStore(database, joint=True),
+        joint=True,
+        init=partial(_empty, database),
+    )
+
+
+def d1_separate_persistence(_folder: Callable[[], Path]) -> WebhookPersistence:
+    """Return a delivery store on the Worker's database, and an endpoint store elsewhere."""
+    database = SteeredD1Database(env.DB)
+    return WebhookPersistence(
+        endpoint_store=MemoryEndpointStore(),
+        delivery_store=SqlDeliveryStore(database),
+        init=partial(_empty, database),
+    )
+
+
+async def _empty(database: SteeredD1Database) -> None:
+    await migrate(database)
+    [tables] = await database.read([(_TABLES, ())])
+    # The names are those of the schema.
+    await database.batch([(f'DELETE FROM "{table["name"]}"', ()) for table in tables])  # noqa: S608
