@@ -15,7 +15,7 @@ from webhook.domain.event import WebhookEvent
 from webhook.domain.model import Endpoint
 from webhook.domain.url_rules import UrlRules
 from webhook.engine.probe import ProbeResult
-from webhook.engine.service import WebhookService
+from webhook.engine.service import Stopped, WebhookService
 from webhook.ports import (
     Chance,
     Clock,
@@ -75,11 +75,12 @@ class WebhookRuntimeService(WebhookService):
         if self._auto_start and self._own_wake is not None:
             self.start(self._own_wake.event)
 
-    async def stop(self, grace_ms: float | None = None) -> None:
+    async def stop(self, grace_ms: float | None = None) -> Stopped:
         """Stop the background loop; see ``WebhookService.stop``."""
-        await super().stop(grace_ms)
+        stopped = await super().stop(grace_ms)
         if self._own_wake is not None:
             self._own_wake.close()
+        return stopped
 
 
 def default_sender(config: WebhookConfig, clock: Clock) -> Sender:

@@ -75,6 +75,14 @@ def release(delivery: Delivery, now: int) -> Settlement:
     return _settle(delivery, DeliveryState.READY, now=now, due_at=now)
 
 
+def interrupt(delivery: Delivery, now: int) -> Settlement:
+    """End a claim's lease early: a request was under way, and nobody will report its outcome.
+
+    The next claim notes it as it notes every lease that ended, uncounted.
+    """
+    return _settle(delivery, DeliveryState.LEASED, now=now, due_at=now)
+
+
 def postpone(delivery: Delivery, now: int, until: int) -> Settlement:
     """Give a claimed delivery back, unsent and uncounted, to wait until ``until``."""
     return _settle(delivery, DeliveryState.SCHEDULED, now=now, due_at=until)

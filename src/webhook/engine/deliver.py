@@ -13,8 +13,17 @@ from collections.abc import Iterable
 
 from webhook.domain.config import SETTLE_MARGIN_MS, TIMEOUT_MS_MAX, WebhookConfig
 from webhook.domain.errors import StoreUnavailable
-from webhook.domain.lifecycle import Settlement, cancel, decide, give_up, postpone, release
-from webhook.domain.model import DeliveryState, Endpoint
+from webhook.domain.lifecycle import (
+    Settlement,
+    cancel,
+    decide,
+    give_up,
+    interrupt,
+    postpone,
+    release,
+)
+from webhook.domain.model import Delivery, DeliveryState, Endpoint, Outcome
+from webhook.domain.url_rules import url_host
 from webhook.engine.request import build_headers
 from webhook.ports import (
     Chance,
@@ -68,7 +77,7 @@ class Deliverer:
         self._timeout_ms_max = timeout_ms_max
         self._reserved = 0
         self._in_flight: Counter[str] = Counter()
-        self._attempts: set[asyncio.Task[None]] = set()
+        self._attempts: dict[asyncio.Task[None], Claimed] = {}
         self._unsettled: list[tuple[Settlement, float]] = []
         self._settling: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -101,7 +110,13 @@ class Deliverer:
         self._changed = wake
         while not stop.is_set():
             wake.clear()
-            if not await self._claim_into_slots():
+            try:
+                took = await self._claim_into_slots()
+            except Exception:  # a loop that ends would leave accepted events lying
+                _log.exception("claim failed, trying again")
+                await self._clock.wait(asyncio.Event(), _STORE_PAUSE_MS)
+                continue
+            if not took:
                 await self._clock.wait(wake, self._idle_ms())
 
     async def drain(self, *, until_ms: float | None = None) -> bool:
@@ -124,13 +139,26 @@ class Deliverer:
         while self._busy:
             await self._wait_for_change()
 
-    async def abandon(self) -> None:
-        """Stop every attempt under way; their leases end by themselves."""
-        tasks = [*self._attempts]
-        for task in tasks:
+    async def abandon(self) -> int:
+        """Stop every attempt under way and end its lease; return how many there were.
+
+        If that cannot be written, the leases end by themselves.
+        """
+        attempts = dict(self._attempts)
+        for task in attempts:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*attempts, return_exceptions=True)
+        now, lease_end_ms = self._clock.now_ms(), self._clock.monotonic_ms()
+        broken_off = [claimed for task, claimed in attempts.items() if task.cancelled()]
+        for claimed in broken_off:
+            self._settle_soon(interrupt(claimed.delivery, now), lease_end_ms)
         await self.finish()
+        return len(broken_off)
+
+    @property
+    def under_way(self) -> int:
+        """How many attempts are under way."""
+        return len(self._attempts)
 
     @property
     def _busy(self) -> bool:
@@ -188,11 +216,11 @@ class Deliverer:
         lease_end_ms = self._clock.monotonic_ms() + claimed.lease_left_ms
         self._in_flight[endpoint_id] += 1
         task = asyncio.ensure_future(self._deliver(claimed, lease_end_ms))
-        self._attempts.add(task)
+        self._attempts[task] = claimed
         task.add_done_callback(lambda done: self._end_attempt(done, endpoint_id))
 
     def _end_attempt(self, task: asyncio.Task[None], endpoint_id: str) -> None:
-        self._attempts.discard(task)
+        del self._attempts[task]
         self._in_flight[endpoint_id] -= 1
         if not self._in_flight[endpoint_id]:
             del self._in_flight[endpoint_id]
@@ -202,7 +230,9 @@ class Deliverer:
         self._changed.set()
 
     async def _deliver(self, claimed: Claimed, lease_end_ms: float) -> None:
-        settlement = await self._attempt(claimed, lease_end_ms)
+        self._settle_soon(await self._attempt(claimed, lease_end_ms), lease_end_ms)
+
+    def _settle_soon(self, settlement: Settlement, lease_end_ms: float) -> None:
         self._unsettled.append((settlement, lease_end_ms))
         if self._settling is None:
             self._settling = asyncio.ensure_future(self._settle_all())
@@ -229,7 +259,11 @@ class Deliverer:
         headers = build_headers(endpoint, delivery, body, self._config, now)
         outcome = await self._sender.send(endpoint.url, headers, body, timeout_ms)
         policy = endpoint.retry or self._config.retry_policy
-        return decide(delivery, outcome, policy, self._clock.now_ms(), self._chance.uniform())
+        now = self._clock.now_ms()
+        settlement = decide(delivery, outcome, policy, now, self._chance.uniform())
+        if _log.isEnabledFor(logging.INFO):
+            _log.info("%s", _line(delivery, endpoint, outcome, settlement, now))
+        return settlement
 
     async def _look_up(self, endpoint_id: str) -> Endpoint | None:
         return next(iter(await self._endpoints.get_many([endpoint_id])), None)
@@ -281,3 +315,19 @@ class Deliverer:
                 delays[step] = max(delays.get(step, 0), delay_ms)
         for delay_ms in delays.values():
             await self._wake_queue.wake(delay_ms)
+
+
+def _line(
+    delivery: Delivery, endpoint: Endpoint, outcome: Outcome, settlement: Settlement, now: int
+) -> str:
+    """Return an attempt's line in the log; of the URL it shows the host alone."""
+    number = delivery.attempts_made + 1
+    came_to = outcome.status_code or outcome.error_kind or ""
+    if settlement.due_at is not None:
+        then = f"retry in {(settlement.due_at - now) / 1000:.3g} s"
+    else:
+        then = settlement.state.value
+    return (
+        f"[{came_to}] {delivery.event_type} to {url_host(endpoint.url)} "
+        f"in {outcome.latency_ms} ms, attempt {number}, {then} ({delivery.id})"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from webhook.domain.config import WebhookConfig
 from webhook.domain.errors import Conflict, FieldError, InvalidInput, NotFound, WebhookError
@@ -41,6 +41,13 @@ SWEEP_PIECES = 20
 FIRST_ATTEMPT_SLOTS = 5
 FIRST_ATTEMPT_TIMEOUT_MS_MAX = 20_000
 WaitUntil = Callable[[Coroutine[Any, Any, None]], object]
+
+
+class Stopped(NamedTuple):
+    """What a stop did with the attempts that were under way."""
+
+    finished: int
+    given_back: int
 
 
 class WebhookService(EndpointService):
@@ -238,21 +245,28 @@ class WebhookService(EndpointService):
             asyncio.ensure_future(self._sweep_for_ever(self._stop)),
         ]
 
-    async def stop(self, grace_ms: float | None = None) -> None:
-        """Stop claiming, finish what is under way; after ``grace_ms`` leave it to its leases."""
+    def stop_claiming(self) -> None:
+        """Let the background loop claim nothing more; first attempts still go out."""
+        if self._stop is not None and self._wake is not None:
+            self._stop.set()
+            self._wake.set()
+
+    async def stop(self, grace_ms: float | None = None) -> Stopped:
+        """Stop claiming, and finish what is under way; what takes longer is given back.
+
+        What is given back is due at once, for whoever claims next.
+        """
         background, self._background = self._background, None
-        if background is None or self._stop is None or self._wake is None:
-            return
-        self._stop.set()
-        self._wake.set()
-        _, late = await asyncio.wait(
-            self._tasks, timeout=None if grace_ms is None else grace_ms / 1000
-        )
-        for task in late:
-            task.cancel()
-        if late:
-            await background.abandon()
+        if background is None:
+            return Stopped(0, 0)
+        self.stop_claiming()
+        under_way = background.under_way
+        ending = asyncio.ensure_future(_end(self._tasks, background))
         self._tasks = []
+        await asyncio.wait([ending], timeout=None if grace_ms is None else grace_ms / 1000)
+        ending.cancel()
+        given_back = await background.abandon()
+        return Stopped(max(0, under_way - given_back), given_back)
 
     async def flush(self) -> None:
         """Deliver whatever is due now; retries that fall due later stay for later."""
@@ -327,6 +341,12 @@ class WebhookService(EndpointService):
             "Events are stored, but nothing sends them: no background loop, no wake queue, no "
             "wait_until. Call flush(), or give one of them."
         )
+
+
+async def _end(loops: Sequence[asyncio.Future[None]], background: Deliverer) -> None:
+    # In this order: a claim that is still under way brings attempts that are to be finished.
+    await asyncio.gather(*loops, return_exceptions=True)
+    await background.finish()
 
 
 def _of_the_only_event[E: InvalidInput | Conflict](error: E) -> E:
