@@ -1,0 +1,89 @@
+"""Looks at a SQLite file before anything opens it for writing, and leaves it as it is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from webhook.adapters.sql.database import Row, Statement
+from webhook.adapters.sql.migrate import pending
+from webhook.domain.errors import SchemaError, StoreUnavailable
+
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+# A table of ours, and those that tell nothing: wrangler's, which others have too, and SQLite's own.
+_OURS = "deliveries"
+_ANYBODYS = ("d1_migrations", "sqlite_sequence")
+_SHOWN = 4
+
+
+async def missing_migrations(path: str | Path) -> list[str]:
+    """Return the names of the migrations that the file at ``path`` lacks; a missing file lacks all.
+
+    Neither makes nor changes a file. Raises ``StoreUnavailable`` when the file could not be written
+    afterwards, ``SchemaError`` when it is no database, another program's, or ahead of this code.
+    """
+    path = Path(path)
+    _check_place(path)
+    if not path.exists():
+        return await pending(_Nothing())
+    uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=5)) as connection:
+            connection.row_factory = sqlite3.Row
+            tables = [name for [name] in connection.execute(_TABLES) if name not in _ANYBODYS]
+            if tables and _OURS not in tables:
+                raise SchemaError(
+                    f"The database belongs to another program: it has tables of its own "
+                    f"({', '.join(tables[:_SHOWN])}). Choose another file. It was not touched."
+                )
+            return await pending(_ReadOnly(connection))
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+            raise SchemaError(
+                f"The file is no usable SQLite database ({error}). It was not touched."
+            ) from error
+        raise StoreUnavailable(f"SQLite: {error}") from error
+
+
+def _check_place(path: Path) -> None:
+    """Refuse what SQLite would refuse with fewer words."""
+    folder = path.parent
+    if path.is_dir():
+        raise StoreUnavailable(f"{path} is a folder; give a file in it.")
+    if not folder.is_dir():
+        raise StoreUnavailable(f"The folder {folder} does not exist; make it first.")
+    # SQLite puts its log beside the file, so the folder has to be writable as well.
+    for place in (path, folder):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise StoreUnavailable(f"This user may not write to {place}.")
+
+
+class _ReadOnly:
+    """``Database`` over a connection that cannot write."""
+
+    own_clock = False
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def batch(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        return [self._connection.execute(sql, values).fetchall() for sql, values in statements]
+
+    async def read(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        return await self.batch(statements)
+
+
+class _Nothing:
+    """``Database`` without a table."""
+
+    own_clock = False
+
+    async def batch(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        return [[] for _ in statements]
+
+    async def read(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        return await self.batch(statements)
