@@ -229,6 +229,8 @@ def _ascii_label(label: str) -> str:
         if unicodedata.category(label[0]).startswith("M"):
             raise _refusal("A part of the host begins with a combining mark.")
         label = "xn--" + label.encode("punycode").decode()
+        if label.startswith("xn--xn--"):
+            raise _refusal("A part of the host mixes xn-- with characters that stand for it.")
     if not _NAME.fullmatch(label):
         raise _refusal("A host name has letters, digits, hyphens and dots.")
     if len(label) > _LABEL_CHARS_MAX:
