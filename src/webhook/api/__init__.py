@@ -1,0 +1,7 @@
+"""The HTTP API: one Starlette app for the server and the Worker; ``create_app`` makes it."""
+
+from webhook.api.app import create_app
+from webhook.api.auth import ApiSettings
+from webhook.api.context import SCOPE_KEY, RequestContext
+
+__all__ = ["SCOPE_KEY", "ApiSettings", "RequestContext", "create_app"]

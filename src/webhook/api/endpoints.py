@@ -1,0 +1,268 @@
+"""``/v1/endpoints``: the receivers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+from starlette.responses import Response
+
+from webhook.api.body import decode, read_body, refuse_body
+from webhook.api.operation import Call, Operation, answer
+from webhook.api.problems import CONFLICT, NOT_FOUND
+from webhook.api.query import (
+    AnyTenantQuery,
+    ListQuery,
+    after_of,
+    next_cursor,
+    parse_query,
+)
+from webhook.api.views import EndpointsMade, EndpointView, PageView, ProbeView, SecretView
+from webhook.domain.endpoint import EndpointInput, EndpointPatch
+from webhook.domain.errors import Conflict, FieldError, InvalidInput, NotFound
+from webhook.domain.event import name_problem
+from webhook.domain.model import Endpoint, EndpointStatus
+from webhook.ports import EndpointQuery
+
+BATCH_MAX = 100
+BATCH_BODY_BYTES_MAX = 2 * 1024 * 1024
+
+
+class EndpointBatchInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Up to 100 endpoints, all or none of which are made."""
+
+    endpoints: Annotated[
+        list[EndpointInput],
+        Meta(extra_json_schema={"minItems": 1, "maxItems": BATCH_MAX}),
+    ]
+
+
+class EndpointsQuery(ListQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which endpoints to list."""
+
+    status: EndpointStatus | UnsetType = UNSET
+    external_id: Annotated[str, Meta(description="The one of this id.")] | UnsetType = UNSET
+
+
+_input = msgspec.json.Decoder(EndpointInput)
+_batch = msgspec.json.Decoder(EndpointBatchInput)
+_patch = msgspec.json.Decoder(EndpointPatch)
+
+
+async def add_endpoint(call: Call) -> Response:
+    """Make an endpoint."""
+    given = decode(await read_body(call), _input)
+    try:
+        made = await call.context.service.add_endpoint(given)
+    except Conflict as error:
+        raise _moved(error, "/0", "") from None
+    return answer(201, EndpointView.of(made, _secret(made)))
+
+
+async def add_endpoints(call: Call) -> Response:
+    """Make several endpoints, all or none."""
+    given = decode(await read_body(call, BATCH_BODY_BYTES_MAX), _batch).endpoints
+    if not 1 <= len(given) <= BATCH_MAX:
+        detail = f"Takes 1 to {BATCH_MAX} endpoints, not {len(given)}."
+        raise InvalidInput.at("/endpoints", detail)
+    try:
+        made = await call.context.service.add_endpoints(given)
+    except InvalidInput as error:
+        raise error.under("/endpoints") from None
+    except Conflict as error:
+        raise _moved(error, "", "/endpoints") from None
+    return answer(201, EndpointsMade([EndpointView.of(one, _secret(one)) for one in made]))
+
+
+def _moved(error: Conflict, old: str, new: str) -> Conflict:
+    """Let pointers begin with ``new`` in place of ``old``."""
+    errors = [FieldError(new + e.pointer.removeprefix(old), e.detail) for e in error.errors]
+    return Conflict(f"{errors[0].pointer}: {errors[0].detail}", errors) if errors else error
+
+
+def _secret(endpoint: Endpoint) -> str | None:
+    """Return the newest secret of an endpoint's own."""
+    return endpoint.secrets[0].value if endpoint.secrets else None
+
+
+async def list_endpoints(call: Call) -> Response:
+    """List a tenant's endpoints."""
+    query = parse_query(call, EndpointsQuery)
+    external_id = None if query.external_id is UNSET else query.external_id
+    if external_id is not None and (problem := name_problem(external_id)):
+        raise InvalidInput.at("?external_id", problem)
+    page = await call.context.service.list_endpoints(
+        EndpointQuery(
+            tenant=query.tenant,
+            limit=query.limit,
+            after=after_of("endpoints", query),
+            status=None if query.status is UNSET else query.status,
+            external_id=external_id,
+        )
+    )
+    views = [EndpointView.of(endpoint) for endpoint in page.items]
+    return answer(200, PageView(views, next_cursor("endpoints", query, page.after)))
+
+
+async def get_endpoint(call: Call) -> Response:
+    """Show one endpoint."""
+    tenant = any_tenant(call)
+    return answer(
+        200, EndpointView.of(await call.context.service.get_endpoint(call.id, tenant=tenant))
+    )
+
+
+async def update_endpoint(call: Call) -> Response:
+    """Change an endpoint."""
+    tenant = any_tenant(call)
+    changes = decode(await read_body(call), _patch)
+    changed = await call.context.service.update_endpoint(call.id, changes, tenant=tenant)
+    return answer(200, EndpointView.of(changed))
+
+
+async def remove_endpoint(call: Call) -> Response:
+    """Remove an endpoint."""
+    if not await call.context.service.remove_endpoint(call.id, tenant=any_tenant(call)):
+        raise NotFound(f"There is no endpoint {call.id[:64]!r}.")
+    return Response(status_code=204)
+
+
+async def probe_endpoint(call: Call) -> Response:
+    """Try an endpoint out."""
+    tenant = any_tenant(call)
+    await refuse_body(call)
+    result = await call.context.service.probe_endpoint(call.id, tenant=tenant)
+    return answer(200, ProbeView.of(result))
+
+
+async def get_secret(call: Call) -> Response:
+    """Show an endpoint's secret."""
+    endpoint = await call.context.service.get_endpoint(call.id, tenant=any_tenant(call))
+    return answer(200, SecretView(_secret(endpoint)))
+
+
+def any_tenant(call: Call) -> str | None:
+    """Return the tenant that a thing must belong to, None for anybody's."""
+    tenant = parse_query(call, AnyTenantQuery).tenant
+    return None if tenant is UNSET else tenant
+
+
+_PATH, _ONE = "/v1/endpoints", "/v1/endpoints/{id}"
+_EXAMPLE = '{"url": "https://example.com/hook", "event_types": ["message.*"]}'
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path=_PATH,
+        name="add_endpoint",
+        summary="Make an endpoint",
+        description=(
+            "Nothing is sent to it yet; try it with a probe. This answer and GET .../secret are "
+            "the only ones that show the secret."
+        ),
+        handler=add_endpoint,
+        body=(EndpointInput,),
+        status=201,
+        answer=EndpointView,
+        answer_description="The endpoint, with its secret.",
+        problems=(CONFLICT,),
+        example=_EXAMPLE,
+    ),
+    Operation(
+        method="GET",
+        path=_PATH,
+        name="list_endpoints",
+        summary="List endpoints, oldest first",
+        description="One tenant's.",
+        handler=list_endpoints,
+        query=EndpointsQuery,
+        status=200,
+        answer=PageView[EndpointView],
+        answer_description="One page.",
+    ),
+    Operation(
+        method="POST",
+        path=f"{_PATH}/batch",
+        name="add_endpoints",
+        summary="Make several endpoints",
+        description="All of them or, if one is wrong or taken, none.",
+        handler=add_endpoints,
+        body=(EndpointBatchInput,),
+        status=201,
+        answer=EndpointsMade,
+        answer_description="The endpoints, with their secrets.",
+        problems=(CONFLICT,),
+        example=f'{{"endpoints": [{_EXAMPLE}]}}',
+    ),
+    Operation(
+        method="GET",
+        path=_ONE,
+        name="get_endpoint",
+        summary="Show one endpoint",
+        description="Without its secret and the values of its headers.",
+        handler=get_endpoint,
+        query=AnyTenantQuery,
+        status=200,
+        answer=EndpointView,
+        answer_description="The endpoint.",
+        problems=(NOT_FOUND,),
+    ),
+    Operation(
+        method="PATCH",
+        path=_ONE,
+        name="update_endpoint",
+        summary="Change an endpoint",
+        description=(
+            "What is left out stays, null clears. What is pending stays pending: an endpoint that "
+            "stops being active gets it when it is active again."
+        ),
+        handler=update_endpoint,
+        query=AnyTenantQuery,
+        body=(EndpointPatch,),
+        status=200,
+        answer=EndpointView,
+        answer_description="The endpoint as it is now.",
+        problems=(NOT_FOUND, CONFLICT),
+        example='{"active": false}',
+    ),
+    Operation(
+        method="DELETE",
+        path=_ONE,
+        name="remove_endpoint",
+        summary="Remove an endpoint",
+        description="At once; its pending deliveries are canceled.",
+        handler=remove_endpoint,
+        query=AnyTenantQuery,
+        status=204,
+        answer=None,
+        answer_description="It is gone.",
+        problems=(NOT_FOUND,),
+    ),
+    Operation(
+        method="POST",
+        path=f"{_ONE}/probe",
+        name="probe_endpoint",
+        summary="Try an endpoint out",
+        description="Sends exactly one signed request, whatever its status; nothing is stored.",
+        handler=probe_endpoint,
+        query=AnyTenantQuery,
+        status=200,
+        answer=ProbeView,
+        answer_description="What came of the request, success or not.",
+        problems=(NOT_FOUND,),
+    ),
+    Operation(
+        method="GET",
+        path=f"{_ONE}/secret",
+        name="get_secret",
+        summary="Show an endpoint's secret",
+        description="What its receiver verifies signatures with.",
+        handler=get_secret,
+        query=AnyTenantQuery,
+        status=200,
+        answer=SecretView,
+        answer_description="The secret.",
+        problems=(NOT_FOUND,),
+    ),
+)

@@ -1,0 +1,41 @@
+"""What is wrong with a request as such, in the tree of ``webhook.domain.errors``."""
+
+from __future__ import annotations
+
+from webhook.domain.errors import InvalidInput, PayloadTooLarge, WebhookError
+
+
+class Unauthorized(WebhookError):  # noqa: N818 - named after what the caller sees
+    """The request bears no valid token."""
+
+
+class TokenNotConfigured(WebhookError):  # noqa: N818 - named after what the caller sees
+    """The API is closed until a token is set: the secret or variable WEBHOOK_API_TOKEN."""
+
+
+class NoSuchPath(WebhookError):  # noqa: N818 - named after what the caller sees
+    """There is nothing at this path; /docs lists what there is."""
+
+
+class MethodNotAllowed(WebhookError):  # noqa: N818 - named after what the caller sees
+    """The path does not take this method."""
+
+    def __init__(self, method: str, allow: str) -> None:
+        super().__init__(f"The path takes {allow}, not {method[:32]}.")
+        self.allow = allow
+
+
+class NotJson(InvalidInput):
+    """The body is not JSON."""
+
+
+class UnsupportedMedia(InvalidInput):
+    """The body is of a media type that is not taken."""
+
+
+class BodyTooLarge(PayloadTooLarge):
+    """The body is over its limit. What is left of it was not read."""
+
+
+class ClientGone(Exception):  # noqa: N818 - nobody is left to be told
+    """The caller hung up before its body was complete."""

@@ -1,0 +1,68 @@
+"""One row of the API's table, of which both the routes and the OpenAPI document are made."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive
+
+from webhook.api.context import RequestContext
+from webhook.api.problems import Problem
+
+JSON = "application/json"
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request on its way to a handler; the body is still to be read."""
+
+    context: RequestContext
+    headers: Mapping[bytes, bytes]
+    raw_headers: list[tuple[bytes, bytes]]
+    query_string: bytes
+    receive: Receive
+    id: str
+
+
+class NoQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """No query parameters at all; checked before the handler is called."""
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A method of a path.
+
+    ``query`` and ``body`` are the structs that validate, so that the document tells the truth;
+    several ``body`` types are alternatives. ``answer`` None is an answer without content. Every
+    operation may answer the problems of its kind by itself; ``problems`` adds to them.
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    description: str
+    handler: Handler
+    status: int
+    answer: Any
+    answer_description: str
+    answer_media_type: str = JSON
+    query: type[msgspec.Struct] = NoQuery
+    body: tuple[type[msgspec.Struct], ...] = ()
+    headers: Mapping[str, str] | None = None
+    problems: tuple[Problem, ...] = ()
+    public: bool = False
+    example: str | None = None
+
+
+def answer(status: int, value: object) -> Response:
+    """Return a view as JSON."""
+    return Response(_encode(value), status, media_type=JSON)

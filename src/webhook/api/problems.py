@@ -1,0 +1,186 @@
+"""The one place that makes ``application/problem+json`` (RFC 9457) of an error.
+
+A pointer that begins with ``/`` (or is empty, for the whole) is a JSON pointer into the body, one
+that begins with ``?`` names a query parameter, any other names a header.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response
+
+from webhook.api.errors import (
+    BodyTooLarge,
+    MethodNotAllowed,
+    NoSuchPath,
+    NotJson,
+    TokenNotConfigured,
+    Unauthorized,
+    UnsupportedMedia,
+)
+from webhook.domain.errors import (
+    Conflict,
+    FieldError,
+    InvalidInput,
+    NotFound,
+    PayloadTooLarge,
+    StoreUnavailable,
+    WebhookError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+_log = logging.getLogger("webhook.api")
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """A kind of problem. ``slug`` is its anchor in /docs, ``remedy`` what to do about it."""
+
+    slug: str
+    status: int
+    title: str
+    remedy: str
+
+    @property
+    def type(self) -> str:
+        """Its URI reference, relative to the service."""
+        return f"/docs#problem-{self.slug}"
+
+
+class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong (RFC 9457)."""
+
+    type: Annotated[str, Meta(description="A link to the kind of problem in /docs.")]
+    title: Annotated[str, Meta(description="The kind of problem in a few words.")]
+    status: Annotated[int, Meta(description="The HTTP status.")]
+    detail: Annotated[str, Meta(description="What is wrong this time, in one sentence.")]
+    errors: Annotated[
+        list[FieldError],
+        Meta(
+            description="Each bad field: /... points into the body, ?... names a query parameter, "
+            "anything else a header."
+        ),
+    ]
+
+
+NOT_JSON = Problem(
+    "not-json", 400, "The body is not JSON", "Send one JSON object as UTF-8, without a BOM."
+)
+UNAUTHORIZED = Problem(
+    "unauthorized", 401, "No valid token", "Send authorization: Bearer with the service's token."
+)
+NOT_FOUND = Problem(
+    "not-found", 404, "Not found", "Check the path, the id, and the tenant that it belongs to."
+)
+METHOD_NOT_ALLOWED = Problem(
+    "method-not-allowed", 405, "Method not allowed", "The Allow header lists what the path takes."
+)
+CONFLICT = Problem(
+    "conflict",
+    409,
+    "Conflict with what is stored",
+    "The name is taken by other content, or the row has moved on: read it again.",
+)
+TOO_LARGE = Problem(
+    "too-large",
+    413,
+    "Too large",
+    "Send fewer events in a call, or a reference in place of the data.",
+)
+UNSUPPORTED_MEDIA = Problem(
+    "unsupported-media",
+    415,
+    "The media type is not taken",
+    "Send content-type: application/json, in UTF-8 and without content-encoding.",
+)
+INVALID = Problem(
+    "invalid", 422, "Some fields are wrong", "Each of the errors points to a field and says how."
+)
+INTERNAL = Problem(
+    "internal", 500, "Internal error", "Not your fault; the log of the service has it by its id."
+)
+STORE_UNAVAILABLE = Problem(
+    "store-unavailable",
+    503,
+    "The store did not answer",
+    "Try again after Retry-After; with an id or Idempotency-Key nothing is accepted twice.",
+)
+NO_TOKEN = Problem(
+    "no-token-configured",
+    503,
+    "No token is configured",
+    "Set WEBHOOK_API_TOKEN: in a Worker with `wrangler secret put WEBHOOK_API_TOKEN`, "
+    "elsewhere in the environment.",
+)
+
+PROBLEMS: dict[type[WebhookError], Problem] = {
+    NotJson: NOT_JSON,
+    Unauthorized: UNAUTHORIZED,
+    NotFound: NOT_FOUND,
+    NoSuchPath: NOT_FOUND,
+    MethodNotAllowed: METHOD_NOT_ALLOWED,
+    Conflict: CONFLICT,
+    PayloadTooLarge: TOO_LARGE,
+    UnsupportedMedia: UNSUPPORTED_MEDIA,
+    InvalidInput: INVALID,
+    StoreUnavailable: STORE_UNAVAILABLE,
+    TokenNotConfigured: NO_TOKEN,
+}
+CATALOGUE = (*dict.fromkeys(PROBLEMS.values()), INTERNAL)
+
+
+def problem_response(error: Exception) -> Response:
+    """Return the answer to an error, found along its class hierarchy.
+
+    What is not meant for the caller becomes a 500 with an id, under which the log has it.
+    """
+    problem = next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), None)
+    if problem is None or not isinstance(error, WebhookError):
+        return _internal(error)
+    if isinstance(error, StoreUnavailable):
+        # What a database said is for the log; it may name hosts and paths.
+        _log.warning("store unavailable: %s", error)
+        sentence = "The store did not answer; nothing is known to be lost, try again."
+        return _response(problem, sentence, headers={"retry-after": str(error.retry_after_s)})
+    headers = {}
+    if isinstance(error, Unauthorized):
+        headers["www-authenticate"] = "Bearer"
+    elif isinstance(error, MethodNotAllowed):
+        headers["allow"] = error.allow
+    elif isinstance(error, BodyTooLarge):
+        # What is left of the body stays unread, so the connection is of no more use.
+        headers["connection"] = "close"
+    detail = f"{error.message} {problem.remedy}" if problem is NO_TOKEN else error.message
+    return _response(problem, detail, error.errors, headers)
+
+
+def _internal(error: Exception) -> Response:
+    error_id = os.urandom(6).hex()
+    _log.error("error %s", error_id, exc_info=error)
+    return _response(INTERNAL, f"Something went wrong here; the log has it as {error_id}.")
+
+
+def _response(
+    problem: Problem,
+    detail: str,
+    errors: tuple[FieldError, ...] = (),
+    headers: dict[str, str] | None = None,
+) -> Response:
+    document = ProblemDocument(
+        type=problem.type,
+        title=problem.title,
+        status=problem.status,
+        detail=_encodable(detail),
+        errors=[FieldError(_encodable(e.pointer), _encodable(e.detail)) for e in errors],
+    )
+    content = msgspec.json.encode(document)
+    return Response(content, problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _encodable(text: str) -> str:
+    """Replace halves of characters, which a caller may have named a field with."""
+    return text.encode("utf-8", "replace").decode()

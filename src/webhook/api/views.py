@@ -1,0 +1,287 @@
+"""What the API shows of things, as structs: they make both the answers and their schemas."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from webhook.domain.event import rfc3339
+from webhook.domain.model import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    DeliveryStatus,
+    Endpoint,
+    EndpointStatus,
+    ErrorKind,
+    Event,
+)
+from webhook.domain.retry import RetryPolicy
+from webhook.engine.probe import ProbeResult
+from webhook.ports import AcceptedEvent
+
+Time = Annotated[
+    str, Meta(description="RFC 3339, UTC, with ms.", extra_json_schema={"format": "date-time"})
+]
+NextCursor = Annotated[
+    str | None, Meta(description="Give it as ?cursor= for the next page; null at the end.")
+]
+
+
+class PageView[T](msgspec.Struct, frozen=True):
+    """One page of a list. It may be short, even empty, and still have a next one."""
+
+    data: list[T]
+    next_cursor: NextCursor
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """An event that is stored and will be delivered."""
+
+    id: str
+    type: str
+    tenant: str
+    delivery_count: Annotated[int, Meta(description="How many endpoints receive it.")]
+    duplicate: Annotated[
+        bool, Meta(description="Whether it had been accepted before; then nothing new was stored.")
+    ]
+
+    @classmethod
+    def of(cls, accepted: AcceptedEvent, event_type: str, tenant: str) -> Self:
+        """Make the view of what became of an event."""
+        return cls(accepted.id, event_type, tenant, accepted.delivery_count, accepted.duplicate)
+
+
+class AcceptedBatch(msgspec.Struct, frozen=True):
+    """What became of a batch, in its order."""
+
+    events: list[Accepted]
+
+
+class _Payload(msgspec.Struct, frozen=True):
+    timestamp: str
+    data: msgspec.Raw
+    metadata: msgspec.Raw
+    version: str
+
+
+_decode_payload = msgspec.json.Decoder(_Payload).decode
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True):
+    """An accepted event."""
+
+    id: str
+    tenant: str
+    type: str
+    timestamp: Time
+    data: Annotated[msgspec.Raw, Meta(description="As it was sent, byte for byte.")]
+    metadata: Annotated[
+        msgspec.Raw,
+        Meta(description="What filters look at.", extra_json_schema={"type": "object"}),
+    ]
+    version: str
+    accepted_at: Time
+    delivery_count: int
+
+    @classmethod
+    def of(cls, event: Event) -> Self:
+        """Make the view of an event out of the payload that its receivers get."""
+        payload = _decode_payload(event.payload)
+        return cls(
+            id=event.id,
+            tenant=event.tenant,
+            type=event.type,
+            timestamp=payload.timestamp,
+            data=payload.data,
+            metadata=payload.metadata,
+            version=payload.version,
+            accepted_at=rfc3339(event.accepted_at),
+            delivery_count=len(event.endpoint_ids),
+        )
+
+
+class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
+    """A receiver, without its secrets and without the values of its headers."""
+
+    id: str
+    tenant: str
+    external_id: str | None
+    url: str
+    name: str | None
+    description: str | None
+    event_types: tuple[str, ...]
+    filters: dict[str, tuple[str | int | float | bool, ...]]
+    header_names: list[str]
+    retry: RetryPolicy | None
+    timeout_ms: int | None
+    status: EndpointStatus
+    active: bool
+    created_at: Time
+    updated_at: Time
+    secret: Annotated[
+        str | UnsetType | None,
+        Meta(description="Only when the endpoint is made; null if the service's own secret signs."),
+    ] = UNSET
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, secret: str | UnsetType | None = UNSET) -> Self:
+        """Make the view of an endpoint; ``secret`` is shown when given."""
+        return cls(
+            id=endpoint.id,
+            tenant=endpoint.tenant,
+            external_id=endpoint.external_id,
+            url=endpoint.url,
+            name=endpoint.name,
+            description=endpoint.description,
+            event_types=endpoint.event_types,
+            filters=endpoint.filters,
+            header_names=sorted(endpoint.headers),
+            retry=endpoint.retry,
+            timeout_ms=endpoint.timeout_ms,
+            status=endpoint.status,
+            active=endpoint.active,
+            created_at=rfc3339(endpoint.created_at),
+            updated_at=rfc3339(endpoint.updated_at),
+            secret=secret,
+        )
+
+
+class EndpointsMade(msgspec.Struct, frozen=True):
+    """The endpoints that a batch made, in its order."""
+
+    data: list[EndpointView]
+
+
+class SecretView(msgspec.Struct, frozen=True):
+    """The newest secret that signs for an endpoint; null if the service's own secret does."""
+
+    secret: str | None
+
+
+class ProbeView(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request to an endpoint came to."""
+
+    endpoint_id: str
+    success: bool
+    latency_ms: int
+    probed_at: Time
+    status_code: int | None
+    error_kind: ErrorKind | None
+    error: Annotated[str | None, Meta(description="Why it failed, in one sentence.")]
+    response: Annotated[str | None, Meta(description="The first 4 KiB of the answer.")]
+
+    @classmethod
+    def of(cls, result: ProbeResult) -> Self:
+        """Make the view of a probe."""
+        return cls(
+            endpoint_id=result.endpoint_id,
+            success=result.success,
+            latency_ms=result.latency_ms,
+            probed_at=rfc3339(result.probed_at),
+            status_code=result.status_code,
+            error_kind=result.error_kind,
+            error=result.error,
+            response=result.response,
+        )
+
+
+class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP request of a delivery."""
+
+    number: int
+    started_at: Time
+    latency_ms: int
+    status_code: int | None
+    error_kind: ErrorKind | None
+    error: Annotated[str | None, Meta(description="Why it failed, in one sentence.")]
+    note: Annotated[str | None, Meta(description="What happened to the answer's body, if notable.")]
+    manual: Annotated[bool, Meta(description="Whether it was asked for by hand.")]
+    response: Annotated[
+        str | UnsetType | None,
+        Meta(description="The answer's first 4 KiB; left out in lists."),
+    ] = UNSET
+
+    @classmethod
+    def of(cls, attempt: Attempt, *, with_response: bool) -> Self:
+        """Make the view of an attempt."""
+        return cls(
+            number=attempt.number,
+            started_at=rfc3339(attempt.started_at),
+            latency_ms=attempt.latency_ms,
+            status_code=attempt.status_code,
+            error_kind=attempt.error_kind,
+            error=attempt.error,
+            note=attempt.note,
+            manual=attempt.manual,
+            response=attempt.response if with_response else UNSET,
+        )
+
+
+class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
+    """One event on its way to one endpoint."""
+
+    id: str
+    event_id: str
+    event_type: str
+    endpoint_id: str
+    tenant: str
+    status: DeliveryStatus
+    reason: Annotated[
+        str | None, Meta(description="Why it stands as it does, in one sentence; null when fine.")
+    ]
+    attempt_count: Annotated[int, Meta(description="Requests made, over all runs.")]
+    attempts: Annotated[
+        list[AttemptView], Meta(description="The first 5 and the last 25, oldest first.")
+    ]
+    next_attempt_at: Annotated[
+        Time | None, Meta(description="Null when none is to come or one is under way.")
+    ]
+    created_at: Time
+    completed_at: Time | None
+
+    @classmethod
+    def of(cls, delivery: Delivery, *, with_responses: bool = False) -> Self:
+        """Make the view of a delivery, with the receiver's answers if asked for."""
+        reason = delivery.reason
+        if reason is None and delivery.attempts:
+            reason = delivery.attempts[-1].error
+        waits = delivery.state in {DeliveryState.READY, DeliveryState.SCHEDULED}
+        return cls(
+            id=delivery.id,
+            event_id=delivery.event_id,
+            event_type=delivery.event_type,
+            endpoint_id=delivery.endpoint_id,
+            tenant=delivery.tenant,
+            status=delivery.status,
+            reason=reason,
+            attempt_count=delivery.attempts_made,
+            attempts=[
+                AttemptView.of(attempt, with_response=with_responses)
+                for attempt in delivery.attempts
+            ],
+            next_attempt_at=_time(delivery.due_at) if waits else None,
+            created_at=rfc3339(delivery.created_at),
+            completed_at=_time(delivery.completed_at),
+        )
+
+
+class Replayed(msgspec.Struct, frozen=True):
+    """A delivery that is sent once more, or was still pending."""
+
+    delivery: DeliveryView
+    started: Annotated[
+        bool, Meta(description="Whether a new run began; false when it was pending anyway.")
+    ]
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The service and its store answer."""
+
+    status: Annotated[str, Meta(extra_json_schema={"const": "ok"})] = "ok"
+
+
+def _time(at_ms: int | None) -> str | None:
+    return None if at_ms is None else rfc3339(at_ms)
