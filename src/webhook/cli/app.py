@@ -1,0 +1,38 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from webhook.cli.flags import with_settings
+from webhook.cli.serve import serve
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes it so
+    if wanted:
+        print(f"webhook {version('webhook')}")
+        raise typer.Exit
+
+
+@app.callback()
+def webhook(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Signed, retried webhook delivery.
+
+    Example: webhook serve
+    """
+
+
+app.command()(with_settings()(serve))

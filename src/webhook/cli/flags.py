@@ -1,0 +1,102 @@
+"""Gives a command the settings as its flags. A flag wins over the variable of the same name."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Callable, Container
+from typing import Annotated, Any
+
+import typer
+
+from webhook.cli.terminal import ExitCode, fail, warn
+from webhook.domain.config import WebhookConfig
+from webhook.domain.errors import ConfigError
+from webhook.settings import PREFIX, SETTINGS, Setting, Settings, read_settings
+
+_METAVARS = {
+    "host": "ADDRESS",
+    "port": "PORT",
+    "api_token": "TOKEN",
+    "store": "ADDRESS",
+    "log_level": "LEVEL",
+    "retry_schedule_s": "S,S,...",
+    "enabled_events": "TYPE,...",
+}
+_UNITS = {"_ms": "MS", "_s": "SECONDS", "_days": "DAYS"}
+
+
+def flags_of(setting: Setting) -> list[str]:
+    """Return the flags of a setting; the first is the one to show."""
+    long = "--" + setting.name.removeprefix(PREFIX).lower().replace("_", "-")
+    return ["--token", long] if setting.field == "api_token" else [long]
+
+
+def with_settings(
+    only: Container[str] | None = None,
+) -> Callable[[Callable[[Settings], None]], Callable[..., None]]:
+    """Make a command of a function that takes ``Settings``; ``only`` names the flags it has."""
+    chosen = [s for s in SETTINGS.values() if only is None or s.name in only]
+
+    def decorate(command: Callable[[Settings], None]) -> Callable[..., None]:
+        def run(**given: Any) -> None:  # noqa: ANN401 - typer passes what the signature says
+            settings = _read({s.name: given[s.field] for s in chosen})
+            for sentence in settings.warnings:
+                warn(sentence)
+            command(settings)
+
+        run.__doc__ = command.__doc__
+        run.__name__ = command.__name__
+        parameters = [_parameter(setting) for setting in chosen]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return run
+
+    return decorate
+
+
+def _parameter(setting: Setting) -> inspect.Parameter:
+    default = getattr(WebhookConfig() if setting.of_config else Settings(), setting.field)
+    is_switch = isinstance(default, bool) and setting.field != "jitter"
+    shown = default is not None and not is_switch
+    option = typer.Option(
+        *flags_of(setting),
+        help=setting.sentence,
+        metavar=None if is_switch else _metavar(setting.field),
+        show_default=str(default) if shown else False,
+        rich_help_panel="Delivery" if setting.of_config else "Server",
+    )
+    kind = bool if is_switch else str
+    return inspect.Parameter(
+        setting.field,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, option],
+    )
+
+
+def _metavar(field: str) -> str:
+    unit = next((word for end, word in _UNITS.items() if field.endswith(end)), "VALUE")
+    return _METAVARS.get(field, unit)
+
+
+def _read(flags: dict[str, str | bool | None]) -> Settings:
+    given = {name: _text(value) for name, value in flags.items() if value is not None}
+    try:
+        return read_settings({**os.environ, **given})
+    except ConfigError as error:
+        fail(_in_flags(error.message, given), ExitCode.USAGE)
+
+
+def _text(value: str | bool) -> str:  # noqa: FBT001 - a switch is a value here
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _in_flags(message: str, given: Container[str]) -> str:
+    """Name the flag where the value came from one."""
+    return re.sub(
+        r"WEBHOOK_\w+",
+        lambda found: flags_of(SETTINGS[found[0]])[0] if found[0] in given else found[0],
+        message,
+    )

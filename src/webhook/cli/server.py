@@ -1,0 +1,159 @@
+"""Runs the API and the background loop in one event loop, and ends both in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import signal
+import socket
+import sys
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from rich.console import Console
+from rich.text import Text
+
+from webhook import WebhookRuntimeService
+from webhook.api import ApiSettings, create_app
+from webhook.cli.greeting import Greeting
+from webhook.cli.listen import listen, url_of
+from webhook.cli.stores import open_store
+from webhook.cli.terminal import stdout
+from webhook.cli.tokens import keep_token, token_file
+from webhook.engine.service import Stopped
+from webhook.settings import Settings
+
+_KEEP_ALIVE_S = 75
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ``WebhookError`` when it cannot begin."""
+    out = stdout()
+    with _signals(out) as ending:
+        sock = await listen(settings.host, settings.port, loopback_only=settings.insecure)
+        with contextlib.closing(sock):
+            persistence, migrations = await open_store(settings.store)
+            service = WebhookRuntimeService(settings.config, persistence=persistence)
+            try:
+                token, file = _token(settings)
+                await service.initialize()
+                for name in migrations:
+                    out.print(Text(f"Migrated   {name}", "dim"))
+                server = _Server(_config(settings, token, service))
+                greeting = Greeting(settings, url_of(sock), token, file)
+                serving = asyncio.ensure_future(server.serve(sockets=[sock]))
+                await _first(serving, server.ready.wait())
+                if not serving.done():
+                    greeting.print(out)
+                    out.file.flush()
+                    await _first(serving, ending.wait())
+                if serving.done():
+                    await serving  # it ended by itself: whatever is wrong is raised here
+                else:
+                    server.should_exit = True
+                    await _stop(serving, service, settings.grace_s, out)
+            finally:
+                await service.shutdown()
+
+
+def _token(settings: Settings) -> tuple[str | None, Path | None]:
+    """Return the token to ask for and where it is kept, if it is ours."""
+    if settings.api_token is not None:
+        return settings.api_token, None
+    if settings.insecure:
+        return None, None
+    file = token_file(settings.store)
+    return keep_token(file), file
+
+
+def _config(
+    settings: Settings, token: str | None, service: WebhookRuntimeService
+) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(ApiSettings(token, insecure=settings.insecure), service),
+        lifespan="off",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=math.ceil(settings.grace_s),
+    )
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the signals to us and tells when it has started."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+async def _stop(
+    serving: asyncio.Future[None], service: WebhookRuntimeService, grace_s: float, out: Console
+) -> None:
+    """End the server first, so that nothing new comes in, then the deliveries."""
+    out.print(f"Stopping. No more requests; what is under way has {grace_s:g} s to finish.")
+    out.file.flush()
+    loop = asyncio.get_running_loop()
+    end = loop.time() + grace_s
+    service.stop_claiming()
+    await serving
+    stopped = await service.stop(max(0.0, end - loop.time()) * 1000)
+    out.print(_farewell(stopped))
+
+
+def _farewell(stopped: Stopped) -> str:
+    finished, given_back = stopped
+    if not finished + given_back:
+        return "Stopped. Nothing was under way."
+    text = f"Stopped. Of the attempts under way {finished} finished"
+    if given_back:
+        text += f", {given_back} broken off: sent again after the next start"
+    return f"{text}."
+
+
+async def _first(serving: asyncio.Future[None], other: Coroutine[Any, Any, object]) -> None:
+    """Wait for either, and leave the server running."""
+    waiting = asyncio.ensure_future(other)
+    both: list[asyncio.Future[Any]] = [serving, waiting]
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+
+
+@contextlib.contextmanager
+def _signals(out: Console) -> Iterator[asyncio.Event]:
+    """Give an event that the first SIGTERM or SIGINT sets; the second ends the process."""
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: int) -> None:
+        if not ending.is_set():
+            ending.set()
+            return
+        out.print("Ended at once. What was under way is sent again after the next start.")
+        out.file.flush()
+        sys.stderr.flush()
+        os._exit(128 + number)
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    for number in numbers:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield ending
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,46 @@
+"""What the commands say and how they end. Colours on a terminal only, and not with NO_COLOR."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+
+class ExitCode(IntEnum):
+    """How a command ended; 2, wrong usage, is typer's."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    NOT_FOUND = 4
+
+
+def stdout() -> Console:
+    """Return where results go. Lines are not wrapped, so that they can be pasted."""
+    return Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def stderr() -> Console:
+    """Return where warnings and errors go."""
+    return Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def warn(sentence: str) -> None:
+    """Say what may be wrong."""
+    stderr().print(Text.assemble(("Warning: ", "yellow"), sentence))
+
+
+def complain(sentence: str) -> None:
+    """Say what went wrong."""
+    stderr().print(Text.assemble(("Error: ", "bold red"), sentence))
+
+
+def fail(sentence: str, code: ExitCode = ExitCode.FAILED) -> NoReturn:
+    """Say what went wrong and end the command."""
+    complain(sentence)
+    raise typer.Exit(code)
