@@ -1,4 +1,4 @@
--- The whole schema, made from migrations/ by `make schema`. For an empty database only.
+-- The whole schema, for an empty database; made from migrations/ by `make schema`.
 
 CREATE TABLE endpoints (
   lane TEXT NOT NULL PRIMARY KEY,

@@ -1,4 +1,4 @@
-"""Makes ``schema.sql`` and the migrations module from ``migrations/``; ``--check`` proves them fresh.
+"""Makes ``schema.sql`` and the migrations module; ``--check`` proves them fresh.
 
 ``migrations/NNNN_name.sql`` are the history, ``schema.sql`` is what they add up to, read back from
 a database that they were applied to; the module carries both into the Worker, which has no files.
@@ -54,20 +54,20 @@ def whole_schema(history: list[tuple[str, list[str]]]) -> list[str]:
         ).fetchall()
     database.close()
     names = ", ".join(f"('{name}')" for name, _ in history)
-    record = f"INSERT INTO d1_migrations (name) VALUES {names}"
+    record = f"INSERT INTO d1_migrations (name) VALUES {names}"  # noqa: S608 - file names of ours
     return [*(sql for (sql,) in made), MIGRATIONS_TABLE, record]
 
 
 def schema_file(schema: list[str]) -> str:
     """Return the text of ``schema.sql``."""
-    head = "-- The whole schema, made from migrations/ by `make schema`. For an empty database only.\n\n"
+    head = "-- The whole schema, for an empty database; made from migrations/ by `make schema`.\n\n"
     return head + "\n\n".join(f"{statement};" for statement in schema) + "\n"
 
 
 def module_file(history: list[tuple[str, list[str]]], schema: list[str]) -> str:
     """Return the text of the migrations module."""
     lines = [
-        '"""The migrations and the whole schema as statements. Made by `make schema`; do not edit."""',
+        '"""The migrations and the whole schema as statements, made by `make schema`."""',
         "",
         "MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (",
     ]

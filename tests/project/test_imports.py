@@ -20,6 +20,7 @@ MAY_KNOW: dict[str, frozenset[str]] = {
     "testing": INNER,
     "api": INNER,
     "client": frozenset({"domain"}),
+    "worker": INNER | {"", "api", "settings"},
     "cli": INNER | {"", "api", "client", "settings"},
     "__main__": frozenset({"cli"}),
 }

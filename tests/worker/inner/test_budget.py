@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.worker.inner.counting import CountingBinding
 from workers import env
 
+from tests.worker.inner.counting import CountingBinding
 from webhook.adapters.cloudflare import create_d1_webhook_persistence
 from webhook.adapters.system import SystemChance, SystemClock
 from webhook.domain.config import WebhookConfig
@@ -24,9 +24,7 @@ from webhook.domain.url_rules import UrlRules
 from webhook.ports import NO_FIRST_ATTEMPTS, ClaimRequest, FirstAttempts, WebhookPersistence
 
 LEASE_MS = 45_000
-FIVE = FirstAttempts(
-    limit=5, lease_ms=LEASE_MS, timeout_ms_max=20_000, timeout_ms_default=15_000
-)
+FIVE = FirstAttempts(limit=5, lease_ms=LEASE_MS, timeout_ms_max=20_000, timeout_ms_default=15_000)
 SECRET = "whsec_" + "A" * 32
 TABLES = ("deliveries", "events", "names", "subscriptions", "endpoints")
 keys = KeyMaker(SystemChance().random_bytes)
@@ -154,14 +152,16 @@ async def grow(deliveries: int, endpoints: int) -> None:
             .run()
         )
     for sql in (
-        "INSERT INTO endpoints SELECT printf('z%025d', i), printf('ep_0%025d', i), 'default', NULL, "
-        "'active', NULL, '{\"url\":\"https://example.com\",\"event_types\":[\"other.type\"]}', "
-        "'{}', '[]', 1, 1, 1 FROM n",
-        "INSERT INTO subscriptions SELECT 'default', 'other.type', printf('z%025d', i), NULL FROM n",
+        """INSERT INTO endpoints SELECT printf('z%025d', i), printf('ep_0%025d', i), 'default', NULL,
+        'active', NULL, '{"url":"https://example.com","event_types":["other.type"]}', '{}', '[]',
+        1, 1, 1 FROM n""",
+        """INSERT INTO subscriptions
+        SELECT 'default', 'other.type', printf('z%025d', i), NULL FROM n""",
     ):
         await (
             env.DB.prepare(
-                f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) {sql}"
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) "
+                + sql
             )
             .bind(endpoints)
             .run()

@@ -1,30 +1,13 @@
 """D1 as the store. ``db`` is the binding of a Python Worker, ``self.env.DB``."""
 
-from __future__ import annotations
-
-from typing import Any
-
-from webhook.adapters.cloudflare.d1 import D1Database
-from webhook.adapters.sql.migrate import build_webhook_schema_sql, migrate
-from webhook.adapters.sql.persistence import create_sql_persistence
-from webhook.ports import WebhookPersistence
+from webhook.adapters.cloudflare.persistence import (
+    create_d1_webhook_persistence,
+    initialize_webhook_schema,
+)
+from webhook.adapters.sql.migrate import build_webhook_schema_sql
 
 __all__ = [
     "build_webhook_schema_sql",
     "create_d1_webhook_persistence",
     "initialize_webhook_schema",
 ]
-
-
-def create_d1_webhook_persistence(db: Any, *, initialize_schema: bool = True) -> WebhookPersistence:
-    """Return both stores over a D1 binding.
-
-    The schema is brought up to date at first use, unless ``initialize_schema`` is False because
-    ``wrangler d1 migrations apply`` has done it.
-    """
-    return create_sql_persistence(D1Database(db), initialize_schema=initialize_schema)
-
-
-async def initialize_webhook_schema(db: Any) -> list[str]:
-    """Apply the missing migrations; return the names of those that this call applied."""
-    return await migrate(D1Database(db))

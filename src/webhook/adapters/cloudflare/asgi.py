@@ -12,10 +12,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 Message = MutableMapping[str, Any]
-App = Callable[
-    [MutableMapping[str, Any], Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
-    Awaitable[None],
-]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 _NO_BODY = frozenset((101, 204, 205, 304))
 
 
@@ -42,12 +41,15 @@ def _http_scope(request: Any) -> dict[str, Any]:
         "raw_path": url.path.encode(),
         "query_string": url.query.encode(),
         "root_path": "",
-        "headers": [(k.lower().encode(), v.encode("latin-1", "replace")) for k, v in request.headers.items()],
+        "headers": [
+            (name.lower().encode(), value.encode("latin-1", "replace"))
+            for name, value in request.headers.items()
+        ],
         "client": None,
     }
 
 
-def _receiver(request: Any) -> Callable[[], Awaitable[Message]]:
+def _receiver(request: Any) -> Receive:
     reader = request.js_object.body.getReader() if request.js_object.body else None
     done = False
 

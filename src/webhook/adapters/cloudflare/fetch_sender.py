@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from http import HTTPMethod
 from typing import Any
 
 from webhook.domain.errors import InvalidInput
@@ -61,9 +62,7 @@ class FetchSender:
         kind, sentence = status_problem(status, response.headers.get("Location")) or (None, None)
         retry_after = None
         if kind is not None:
-            retry_after = retry_after_ms(
-                response.headers.get("Retry-After"), self._clock.now_ms()
-            )
+            retry_after = retry_after_ms(response.headers.get("Retry-After"), self._clock.now_ms())
         return Outcome(
             started_at=started_at,
             latency_ms=latency_ms,
@@ -79,7 +78,7 @@ class FetchSender:
 async def _post(url: str, headers: Mapping[str, str], body: bytes) -> Any:
     from workers import fetch  # noqa: PLC0415 - exists in a Worker only
 
-    return await fetch(url, method="POST", headers=dict(headers), body=body, redirect="manual")
+    return await fetch(url, method=HTTPMethod.POST, headers=dict(headers), body=body, redirect="manual")
 
 
 async def _read(response: Any, kept: bytearray) -> str | None:

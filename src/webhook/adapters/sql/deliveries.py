@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from webhook.adapters.sql import read_statements, statements
-from webhook.adapters.sql.chunks import PARAMETER_BYTES_MAX, json_chunks
+from webhook.adapters.sql.chunks import json_chunks
 from webhook.adapters.sql.database import ConstraintFailed, Database, Statement
 from webhook.adapters.sql.lists import DeliveryLists
 from webhook.adapters.sql.rows import (

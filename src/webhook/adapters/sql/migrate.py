@@ -52,9 +52,8 @@ async def migrate(database: Database) -> list[str]:
     missing = await pending(database)
     done: list[str] = []
     for name, statements in MIGRATIONS:
-        if name in missing:
-            if await _apply(database, name, statements):
-                done.append(name)
+        if name in missing and await _apply(database, name, statements):
+            done.append(name)
     return done
 
 

@@ -1,4 +1,4 @@
-"""The migrations and the whole schema as statements. Made by `make schema`; do not edit."""
+"""The migrations and the whole schema as statements, made by `make schema`."""
 
 MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (

@@ -2,8 +2,8 @@
 
 A list scans at most ``SCAN_ROWS_MAX`` rows in an index's order and filters what it scanned, so its
 cost has a bound; the scan's order is the list's, so that the limit of the page ends it (an ORDER BY
-outside would read and sort all that it may scan). A cursor is a key and, within it, a lane or a position; it is compared column by
-column, since row values would read the whole index.
+outside would read and sort all that it may scan). A cursor is a key and, within it, a lane or a
+position; it is compared column by column, since row values would read the whole index.
 """
 
 from __future__ import annotations
@@ -263,7 +263,8 @@ WITH RECURSIVE lanes (lane) AS (
   LIMIT ?2
 )
 UPDATE deliveries SET
-  state = 'canceled', due_at = NULL, reason = 'the endpoint was removed', completed_at = c.removed_at
+  state = 'canceled', due_at = NULL, reason = 'the endpoint was removed',
+  completed_at = c.removed_at
 FROM (
   SELECT l.lane AS lane, k.value AS key, p.updated_at AS removed_at
   FROM lanes AS l
@@ -280,8 +281,8 @@ WHERE deliveries.lane = c.lane AND deliveries.key = c.key
 RETURNING lane
 """
 
-# ?1 tenants after, ?2 how many tenants, ?3 keys below, ?4 how many events: those of which nothing is
-# pending any more, among the oldest of each tenant.
+# ?1 tenants after, ?2 how many tenants, ?3 keys below, ?4 how many events: those of which nothing
+# is pending any more, among the oldest of each tenant.
 SWEEP_SCAN_MAX = 1000
 _TENANTS = """
 RECURSIVE tenants (tenant) AS (

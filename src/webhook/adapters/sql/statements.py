@@ -74,8 +74,8 @@ WHERE NOT EXISTS (
 ON CONFLICT (tenant, key) DO NOTHING
 """
 
-# ?1 now, ?2: [{tenant, key, name, size}], ?3 how many to lease, ?4 lease ms, ?5 longest timeout that
-# may be leased, ?6 timeout of endpoints without one. A duplicate has no event of its key.
+# ?1 now, ?2: [{tenant, key, name, size}], ?3 how many to lease, ?4 lease ms, ?5 longest timeout
+# that may be leased, ?6 timeout of endpoints without one. A duplicate has no event of its key.
 ACCEPT_DELIVERIES = f"""
 INSERT INTO deliveries (lane, key, tenant, state, due_at, claim, size)
 SELECT
@@ -111,8 +111,8 @@ LEFT JOIN events AS e
 ORDER BY j.key
 """
 
-# ?1 now, ?2 as above, ?3 how many were leased at most. They stand first, so the limit ends the scan.
-# An earlier try of this call may have made them: claim 1 in a lease that runs is still the caller's.
+# ?1 now, ?2 as above, ?3 how many were leased at most. They stand first, so the limit ends the
+# scan. An earlier try of this call may have made them: claim 1 in a lease that runs is ours.
 ACCEPT_LEASED = f"""
 SELECT
   d.lane AS lane, d.key AS key, d.due_at - {NOW} AS lease_left_ms,
@@ -195,7 +195,10 @@ RETURNING
     SELECT json_array(coalesce(e.id, 'evt_' || e.key), e.type) FROM events AS e
     WHERE e.tenant = deliveries.tenant AND e.key = deliveries.key
   ) AS event,
-  (SELECT e.payload FROM events AS e WHERE e.tenant = deliveries.tenant AND e.key = deliveries.key) AS payload,
+  (
+    SELECT e.payload FROM events AS e
+    WHERE e.tenant = deliveries.tenant AND e.key = deliveries.key
+  ) AS payload,
   (SELECT {_ENDPOINT} FROM endpoints AS p WHERE p.lane = deliveries.lane) AS endpoint
 """
 

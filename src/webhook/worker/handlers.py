@@ -1,0 +1,92 @@
+"""What the platform calls: a request, hints of the queue, the cron's minute.
+
+Bindings belong to a request, so a service is built for each; what an isolate may keep is whether
+the schema is up to date, and the settings it has read.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from webhook.adapters.asyncio_wake import AsyncioWake
+from webhook.adapters.cloudflare import create_d1_webhook_persistence
+from webhook.adapters.cloudflare.asgi import run_asgi
+from webhook.adapters.cloudflare.queue_wake import CloudflareWake
+from webhook.api import ApiSettings, create_app
+from webhook.api.context import SCOPE_KEY, RequestContext
+from webhook.runtime import WebhookRuntimeService
+from webhook.settings import SETTINGS, Settings, read_settings
+
+# The platform opens six connections at once for an invocation.
+SLOTS = 6
+SLOTS_PER_ENDPOINT = 2
+# A consumer may run for 15 minutes but compute for 30 s only; the next one goes on.
+DELIVER_BUDGET_MS = 60_000
+SWEEP_PIECES = 5
+
+app = create_app(ApiSettings())
+
+
+class _Isolate:
+    """What this isolate knows from earlier requests."""
+
+    schema_is_fresh = False
+
+
+class WorkerService(WebhookRuntimeService):
+    """The service over this request's bindings; brings the schema up to date once an isolate."""
+
+    def __init__(self, env: Any) -> None:
+        self.settings = worker_settings(env)
+        queue = getattr(env, "QUEUE", None)
+        super().__init__(
+            self.settings.config,
+            persistence=create_d1_webhook_persistence(
+                env.DB, initialize_schema=not _Isolate.schema_is_fresh
+            ),
+            wake_queue=AsyncioWake() if queue is None else CloudflareWake(queue),
+        )
+
+    async def initialize(self) -> None:
+        """See ``WebhookService.initialize``."""
+        await super().initialize()
+        _Isolate.schema_is_fresh = True
+
+    async def deliver(self) -> None:
+        """Deliver what is due, within what one invocation may use."""
+        await self.deliver_due(
+            slots=SLOTS, per_endpoint=SLOTS_PER_ENDPOINT, budget_ms=DELIVER_BUDGET_MS
+        )
+
+
+def worker_settings(env: Any) -> Settings:
+    """Read the settings from a Worker's variables and secrets."""
+    found = ((name, getattr(env, name, None)) for name in SETTINGS)
+    return _settings(tuple((name, value) for name, value in found if isinstance(value, str)))
+
+
+@functools.lru_cache(maxsize=1)
+def _settings(values: tuple[tuple[str, str], ...]) -> Settings:
+    return read_settings(dict(values))
+
+
+async def fetch(request: Any, env: Any, ctx: Any) -> Any:
+    """Answer a request; first attempts go on under ``ctx.waitUntil``."""
+    service = WorkerService(env)
+    context = RequestContext(
+        service=service, wait_until=ctx.waitUntil, token=service.settings.api_token
+    )
+    return await run_asgi(app, request, **{SCOPE_KEY: context})
+
+
+async def deliver(env: Any) -> None:
+    """Answer hints of the queue, whatever their number: deliver what is due."""
+    await WorkerService(env).deliver()
+
+
+async def sweep(env: Any) -> None:
+    """Deliver what nobody woke for, then tidy up: the cron's minute."""
+    service = WorkerService(env)
+    await service.deliver()
+    await service.sweep(pieces=SWEEP_PIECES)
