@@ -35,13 +35,24 @@ def secret_bytes(value: str) -> bytes:
     if body == value:
         message = f"A secret starts with {PREFIX} and goes on in base64."
         raise ValueError(message)
-    padded = body if body.endswith("=") else body + "=" * (-len(body) % 4)
-    try:
-        key = base64.b64decode(padded, validate=True)
-    except ValueError:  # binascii.Error, or characters beyond ASCII
+    key = _strict_base64(body)
+    if key is None:
         message = f"What follows {PREFIX} is not base64."
-        raise ValueError(message) from None
+        raise ValueError(message)
     if not BYTES_MIN <= len(key) <= BYTES_MAX:
         message = f"A secret has {BYTES_MIN} to {BYTES_MAX} bytes, this one has {len(key)}."
         raise ValueError(message)
     return key
+
+
+def _strict_base64(text: str) -> bytes | None:
+    """Decode base64 with all of its padding or none; None for anything else."""
+    bare = text.rstrip("=")
+    padded = bare + "=" * (-len(bare) % 4)
+    # Python 3.12 would take any number of "=" at the end.
+    if text not in {bare, padded}:
+        return None
+    try:
+        return base64.b64decode(padded, validate=True)
+    except ValueError:  # binascii.Error, or characters beyond ASCII
+        return None
