@@ -7,10 +7,17 @@ from typing import Annotated
 
 import typer
 
+from webhook.cli.emit import emit
 from webhook.cli.flags import with_settings
+from webhook.cli.migrate import migrate
 from webhook.cli.serve import serve
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes it so
@@ -36,3 +43,5 @@ def webhook(
 
 
 app.command()(with_settings()(serve))
+app.command()(with_settings("api_token", "store")(emit))
+app.command()(with_settings("store")(migrate))

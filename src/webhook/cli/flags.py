@@ -6,7 +6,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Container
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -34,21 +34,24 @@ def flags_of(setting: Setting) -> list[str]:
 
 
 def with_settings(
-    only: Container[str] | None = None,
-) -> Callable[[Callable[[Settings], None]], Callable[..., None]]:
-    """Make a command of a function that takes ``Settings``; ``only`` names the flags it has."""
-    chosen = [s for s in SETTINGS.values() if only is None or s.name in only]
+    *only: str,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a command of a function whose first parameter is ``settings``.
 
-    def decorate(command: Callable[[Settings], None]) -> Callable[..., None]:
+    It gets a flag for each of the settings' fields that ``only`` names, for all when it names none.
+    """
+    chosen = [s for s in SETTINGS.values() if not only or s.field in only]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
         def run(**given: Any) -> None:  # noqa: ANN401 - typer passes what the signature says
-            settings = _read({s.name: given[s.field] for s in chosen})
+            settings = _read({s.name: given.pop(s.field) for s in chosen})
             for sentence in settings.warnings:
                 warn(sentence)
-            command(settings)
+            command(settings, **given)
 
         run.__doc__ = command.__doc__
         run.__name__ = command.__name__
-        parameters = [_parameter(setting) for setting in chosen]
+        parameters = [*_own_parameters(command), *map(_parameter, chosen)]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         return run
@@ -56,16 +59,24 @@ def with_settings(
     return decorate
 
 
+def _own_parameters(command: Callable[..., None]) -> list[inspect.Parameter]:
+    hints = get_type_hints(command, include_extras=True)
+    own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
+    return [p.replace(kind=p.KEYWORD_ONLY, annotation=hints[p.name]) for p in own]
+
+
 def _parameter(setting: Setting) -> inspect.Parameter:
     default = getattr(WebhookConfig() if setting.of_config else Settings(), setting.field)
     is_switch = isinstance(default, bool) and setting.field != "jitter"
-    shown = default is not None and not is_switch
+    flags = flags_of(setting)
+    if is_switch and default:
+        flags = [f"{flag}/--no-{flag.removeprefix('--')}" for flag in flags]
+    shown = "" if default is None or is_switch else f" Default: {default}"
     option = typer.Option(
-        *flags_of(setting),
-        help=setting.sentence,
+        *flags,
+        help=setting.sentence + shown,
         metavar=None if is_switch else _metavar(setting.field),
-        show_default=str(default) if shown else False,
-        rich_help_panel="Delivery" if setting.of_config else "Server",
+        show_default=False,
     )
     kind = bool if is_switch else str
     return inspect.Parameter(

@@ -11,10 +11,10 @@ from webhook.settings import Settings
 
 
 def serve(settings: Settings) -> None:
-    """Run the service: the HTTP API and the deliveries, until Ctrl-C or SIGTERM.
+    """Run the service, API and deliveries. Ctrl-C or SIGTERM ends it.
 
-    Every option is also a variable of the environment: --timeout-ms is WEBHOOK_TIMEOUT_MS,
-    --token is WEBHOOK_API_TOKEN. An option wins.
+    Each option is also a variable of the environment, and wins over it:
+    --timeout-ms is WEBHOOK_TIMEOUT_MS, --token is WEBHOOK_API_TOKEN.
 
     Example: webhook serve --port 9999 --allow-private-hosts --allow-http
     """

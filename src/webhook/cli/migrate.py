@@ -1,0 +1,45 @@
+"""``webhook migrate``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from webhook.cli.stores import look, open_store
+from webhook.cli.terminal import fail, stdout
+from webhook.domain.errors import WebhookError
+from webhook.settings import Settings, StoreAddress
+
+
+def migrate(
+    settings: Settings,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what is missing and change nothing.")
+    ] = False,
+) -> None:
+    """Bring the store's schema up to date. `webhook serve` does the same when it starts.
+
+    Example: webhook migrate --store sqlite:///webhook.db --dry-run
+    """
+    out = stdout()
+    if settings.store.path is None:
+        out.print(f"{settings.store}: nothing to do, memory has no schema.")
+        return
+    try:
+        names = asyncio.run(look(settings.store) if dry_run else _apply(settings.store))
+    except WebhookError as error:
+        fail(error.message)
+    for name in names:
+        out.print(f"{'missing' if dry_run else 'applied'}  {name}")
+    if not names:
+        out.print(f"{settings.store}: nothing to do.")
+
+
+async def _apply(address: StoreAddress) -> list[str]:
+    persistence, applied = await open_store(address)
+    if persistence.close is not None:
+        await persistence.close()
+    return applied
