@@ -31,6 +31,7 @@ from .builders import (
     emit,
     failed,
     first_attempts,
+    list_deliveries,
     new_endpoint,
     new_event,
     new_events,
@@ -85,7 +86,10 @@ async def test_a_claim_gives_the_endpoint_as_it_is_now(joint_maker: Maker) -> No
         await emit(store, new_event())
         newer = changed(endpoint, url="https://moved.example/", updated_at=T0 + 1)
         await store.endpoint_store.update(newer)
-        assert [each.endpoint for each in (await claim(store)).claimed] == [newer]
+        [claimed] = (await claim(store)).claimed
+        assert claimed.endpoint == newer
+        claimed.endpoint.headers["x-added"] = "1"
+        assert await store.endpoint_store.get(None, endpoint.id) == newer
 
 
 async def test_a_leased_delivery_is_given_to_nobody_else(maker: Maker) -> None:
@@ -267,6 +271,20 @@ async def test_a_backlog_that_falls_due_at_once_is_worked_off_in_portions(maker:
         assert Counter(each.delivery.interruptions for each in again) == {0: half, 1: half}
 
 
+async def test_a_claim_makes_no_more_ready_than_its_bound(maker: Maker) -> None:
+    async with opened(maker) as store:
+        await add_with_events(store, CLAIM_DUE_MAX + 50)
+        claimed = await claim_all(store, T0)
+        for start in range(0, len(claimed), 100):
+            some = claimed[start : start + 100]
+            await settle(store, *(failed(each.delivery) for each in some))
+        found = await claim(store, T0 + SECOND_MS, limit=1)
+        assert (len(found.claimed), found.more) == (1, True)
+        left = Counter(each.state for each in await list_deliveries(store, limit=250))
+        assert left[DeliveryState.SCHEDULED] >= 50
+        assert len(await claim_all(store, T0 + SECOND_MS)) == CLAIM_DUE_MAX + 49
+
+
 async def test_due_work_behind_the_backlog_of_a_paused_endpoint_is_found(
     joint_maker: Maker,
 ) -> None:
@@ -278,9 +296,9 @@ async def test_due_work_behind_the_backlog_of_a_paused_endpoint_is_found(
             await settle(store, *(failed(each.delivery) for each in some))
         other = await add_one(store, "other.type")
         event = new_event("other.type")
-        await emit(store, event, first=first_attempts(1))
+        await emit(store, event, first=first_attempts(2))
         await store.endpoint_store.update(changed(endpoint, status=EndpointStatus.INACTIVE))
-        # The retries fell due before the other's lease ended, and a claim makes only so many ready.
+        # The retries fell due before these leases ended, and a claim makes only so many ready.
         found = await claim_all(store, T0 + LEASE_MS)
         assert refs_of(found) == [DeliveryRef(other.id, event.key)]
         assert len(refs) == CLAIM_DUE_MAX + 50

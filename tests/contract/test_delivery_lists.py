@@ -11,7 +11,7 @@ from webhook.domain.model import (
     DeliveryStatus,
     ErrorKind,
 )
-from webhook.ports import DeliveryQuery, WebhookPersistence
+from webhook.ports import NO_FIRST_ATTEMPTS, DeliveryQuery, WebhookPersistence
 
 from .builders import (
     FAILED,
@@ -92,7 +92,9 @@ async def test_pages_may_end_amid_the_deliveries_of_one_event(maker: Maker, limi
         endpoints = [new_endpoint() for _ in range(7)]
         await add(store, *endpoints)
         events = new_events(5)
-        await emit(store, *events)
+        # In no order that a list could count on.
+        targets = [endpoints[index].id for index in (4, 0, 6, 2, 5, 1, 3)]
+        await store.delivery_store.accept(events, NO_FIRST_ATTEMPTS, T0, [targets] * 5)
         found = [each.ref for each in await list_deliveries(store, limit=limit)]
         assert [ref.key for ref in found] == [
             event.key for event in reversed(events) for _ in endpoints
@@ -219,6 +221,9 @@ async def test_deliveries_are_listed_by_event(maker: Maker) -> None:
         )
         assert len(pending) == 5
         assert await list_deliveries(store, event_key=events[1].key, event_type=FAILED) == []
+        for since, until, count in ((T0 + 1, T0 + 2, 5), (None, T0 + 1, 0), (T0 + 2, None, 0)):
+            found = await list_refs(store, event_key=events[1].key, since=since, until=until)
+            assert len(found) == count
 
 
 async def test_deliveries_are_listed_by_type(maker: Maker) -> None:

@@ -235,6 +235,15 @@ async def test_removing_what_is_not_there_says_so(maker: Maker) -> None:
         assert await store.endpoint_store.remove(None, endpoint.id, T0) is False
 
 
+async def test_repeating_an_add_does_not_bring_back_what_was_removed(maker: Maker) -> None:
+    async with opened(maker) as store:
+        endpoint = await add_one(store)
+        await store.endpoint_store.remove(None, endpoint.id, T0)
+        await add(store, endpoint)
+        assert await store.endpoint_store.get(None, endpoint.id) is None
+        assert await _matched(store) == []
+
+
 async def test_the_external_id_of_a_removed_endpoint_is_free_again(maker: Maker) -> None:
     async with opened(maker) as store:
         endpoint = await add_one(store, external_id="crm-1")
