@@ -13,9 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webhook.api import deliveries, docs_page, endpoints, events, health
+from webhook.api import deliveries, endpoints, events, health
 from webhook.api.auth import ApiSettings, check_token
 from webhook.api.context import SCOPE_KEY, RequestContext
+from webhook.api.documentation import documented
 from webhook.api.errors import ClientGone, MethodNotAllowed, NoSuchPath
 from webhook.api.operation import Call, NoQuery, Operation
 from webhook.api.problems import problem_response
@@ -23,12 +24,8 @@ from webhook.api.query import parse_query
 from webhook.domain.errors import WebhookError
 from webhook.engine.service import WebhookService
 
-OPERATIONS = (
-    *events.OPERATIONS,
-    *endpoints.OPERATIONS,
-    *deliveries.OPERATIONS,
-    *health.OPERATIONS,
-    *docs_page.OPERATIONS,
+OPERATIONS = documented(
+    *events.OPERATIONS, *endpoints.OPERATIONS, *deliveries.OPERATIONS, *health.OPERATIONS
 )
 _log = logging.getLogger("webhook.api")
 
@@ -38,8 +35,9 @@ def create_app(
 ) -> Starlette:
     """Make the API for the server, or for a Worker to keep for all its requests.
 
-    Without ``settings`` the token must come with each request's context. ``service`` answers the requests whose scope holds no ``RequestContext``. Nothing here reads a
-    clock, draws lots or holds on to a request, so it may be called while a Worker starts.
+    Without ``settings`` the token must come with each request's context. ``service`` answers the
+    requests whose scope holds no ``RequestContext``. Nothing here reads a clock, draws lots or
+    holds on to a request, so it may be called while a Worker starts.
     """
     context = None if service is None else RequestContext(service)
     app = Starlette(

@@ -22,7 +22,7 @@ from webhook.api.query import (
     next_cursor,
     parse_query,
 )
-from webhook.api.views import DeliveryView, PageView, Replayed
+from webhook.api.views import DeliveryPage, DeliveryView, Replayed
 from webhook.domain.errors import InvalidInput, NotFound
 from webhook.domain.event import name_problem
 from webhook.domain.event_types import type_problem
@@ -62,7 +62,7 @@ async def list_deliveries(call: Call) -> Response:
     )
     page = await _page(call, query, wanted)
     views = [DeliveryView.of(delivery) for delivery in page.items]
-    return answer(200, PageView(views, next_cursor("deliveries", query, page.after)))
+    return answer(200, DeliveryPage(views, next_cursor("deliveries", query, page.after)))
 
 
 async def _page(call: Call, query: DeliveriesQuery, wanted: DeliveryQuery) -> Page[Delivery]:
@@ -109,7 +109,7 @@ OPERATIONS = (
         handler=list_deliveries,
         query=DeliveriesQuery,
         status=200,
-        answer=PageView[DeliveryView],
+        answer=(DeliveryPage,),
         answer_description="One page.",
     ),
     Operation(
@@ -121,7 +121,7 @@ OPERATIONS = (
         handler=get_delivery,
         query=AnyTenantQuery,
         status=200,
-        answer=DeliveryView,
+        answer=(DeliveryView,),
         answer_description="The delivery.",
         problems=(NOT_FOUND,),
     ),
@@ -137,7 +137,7 @@ OPERATIONS = (
         handler=replay_delivery,
         query=AnyTenantQuery,
         status=202,
-        answer=Replayed,
+        answer=(Replayed,),
         answer_description="The delivery, pending.",
         problems=(NOT_FOUND, CONFLICT),
     ),

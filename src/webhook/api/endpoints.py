@@ -18,7 +18,7 @@ from webhook.api.query import (
     next_cursor,
     parse_query,
 )
-from webhook.api.views import EndpointsMade, EndpointView, PageView, ProbeView, SecretView
+from webhook.api.views import EndpointPage, EndpointsMade, EndpointView, ProbeView, SecretView
 from webhook.domain.endpoint import EndpointInput, EndpointPatch
 from webhook.domain.errors import Conflict, FieldError, InvalidInput, NotFound
 from webhook.domain.event import name_problem
@@ -102,7 +102,7 @@ async def list_endpoints(call: Call) -> Response:
         )
     )
     views = [EndpointView.of(endpoint) for endpoint in page.items]
-    return answer(200, PageView(views, next_cursor("endpoints", query, page.after)))
+    return answer(200, EndpointPage(views, next_cursor("endpoints", query, page.after)))
 
 
 async def get_endpoint(call: Call) -> Response:
@@ -164,7 +164,7 @@ OPERATIONS = (
         handler=add_endpoint,
         body=(EndpointInput,),
         status=201,
-        answer=EndpointView,
+        answer=(EndpointView,),
         answer_description="The endpoint, with its secret.",
         problems=(CONFLICT,),
         example=_EXAMPLE,
@@ -178,7 +178,7 @@ OPERATIONS = (
         handler=list_endpoints,
         query=EndpointsQuery,
         status=200,
-        answer=PageView[EndpointView],
+        answer=(EndpointPage,),
         answer_description="One page.",
     ),
     Operation(
@@ -190,7 +190,7 @@ OPERATIONS = (
         handler=add_endpoints,
         body=(EndpointBatchInput,),
         status=201,
-        answer=EndpointsMade,
+        answer=(EndpointsMade,),
         answer_description="The endpoints, with their secrets.",
         problems=(CONFLICT,),
         example=f'{{"endpoints": [{_EXAMPLE}]}}',
@@ -204,7 +204,7 @@ OPERATIONS = (
         handler=get_endpoint,
         query=AnyTenantQuery,
         status=200,
-        answer=EndpointView,
+        answer=(EndpointView,),
         answer_description="The endpoint.",
         problems=(NOT_FOUND,),
     ),
@@ -221,7 +221,7 @@ OPERATIONS = (
         query=AnyTenantQuery,
         body=(EndpointPatch,),
         status=200,
-        answer=EndpointView,
+        answer=(EndpointView,),
         answer_description="The endpoint as it is now.",
         problems=(NOT_FOUND, CONFLICT),
         example='{"active": false}',
@@ -235,7 +235,7 @@ OPERATIONS = (
         handler=remove_endpoint,
         query=AnyTenantQuery,
         status=204,
-        answer=None,
+        answer=(),
         answer_description="It is gone.",
         problems=(NOT_FOUND,),
     ),
@@ -248,7 +248,7 @@ OPERATIONS = (
         handler=probe_endpoint,
         query=AnyTenantQuery,
         status=200,
-        answer=ProbeView,
+        answer=(ProbeView,),
         answer_description="What came of the request, success or not.",
         problems=(NOT_FOUND,),
     ),
@@ -261,7 +261,7 @@ OPERATIONS = (
         handler=get_secret,
         query=AnyTenantQuery,
         status=200,
-        answer=SecretView,
+        answer=(SecretView,),
         answer_description="The secret.",
         problems=(NOT_FOUND,),
     ),

@@ -25,7 +25,7 @@ OPERATIONS = (
         description="Reads from the store, so that the answer means something. Needs no token.",
         handler=health,
         status=200,
-        answer=Health,
+        answer=(Health,),
         answer_description="The service and its store answer.",
         public=True,
     ),

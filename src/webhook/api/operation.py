@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -41,8 +42,9 @@ class Operation:
     """A method of a path.
 
     ``query`` and ``body`` are the structs that validate, so that the document tells the truth;
-    several ``body`` types are alternatives. ``answer`` None is an answer without content. Every
-    operation may answer the problems of its kind by itself; ``problems`` adds to them.
+    several types of ``body`` or ``answer`` are alternatives, none is no content. ``headers`` are
+    those that it takes, ``problems`` what may go wrong beside what can with all of its kind;
+    ``public`` ones need no token.
     """
 
     method: str
@@ -52,12 +54,12 @@ class Operation:
     description: str
     handler: Handler
     status: int
-    answer: Any
+    answer: tuple[Any, ...]
     answer_description: str
     answer_media_type: str = JSON
     query: type[msgspec.Struct] = NoQuery
     body: tuple[type[msgspec.Struct], ...] = ()
-    headers: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
     problems: tuple[Problem, ...] = ()
     public: bool = False
     example: str | None = None

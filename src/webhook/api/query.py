@@ -33,7 +33,7 @@ Until = Annotated[Time, Meta(description="Accepted before this time.")]
 class TenantQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whose event it is."""
 
-    tenant: Tenant = TENANT_DEFAULT
+    tenant: Annotated[str, Meta(description="Whose it is.")] = TENANT_DEFAULT
 
 
 class AnyTenantQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

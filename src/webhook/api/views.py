@@ -31,7 +31,7 @@ NextCursor = Annotated[
 
 
 class PageView[T](msgspec.Struct, frozen=True):
-    """One page of a list. It may be short, even empty, and still have a next one."""
+    """One page of a list."""
 
     data: list[T]
     next_cursor: NextCursor
@@ -147,6 +147,14 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
             updated_at=rfc3339(endpoint.updated_at),
             secret=secret,
         )
+
+
+class EventPage(PageView[EventView], frozen=True):
+    """One page of events; it may be short, even empty, and still have a next one."""
+
+
+class EndpointPage(PageView[EndpointView], frozen=True):
+    """One page of endpoints; it may be short, even empty, and still have a next one."""
 
 
 class EndpointsMade(msgspec.Struct, frozen=True):
@@ -266,6 +274,10 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
             created_at=rfc3339(delivery.created_at),
             completed_at=_time(delivery.completed_at),
         )
+
+
+class DeliveryPage(PageView[DeliveryView], frozen=True):
+    """One page of deliveries; it may be short, even empty, and still have a next one."""
 
 
 class Replayed(msgspec.Struct, frozen=True):
