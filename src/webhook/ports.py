@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from webhook.domain.event import TENANT_DEFAULT
 from webhook.domain.ids import DeliveryRef
 from webhook.domain.lifecycle import Settlement
 from webhook.domain.model import (
@@ -27,6 +28,7 @@ from webhook.domain.model import (
 
 # Most rows that a list or a sweep reads in one call, and most deliveries that a claim makes ready.
 SCAN_ROWS_MAX = 10_000
+LIST_LIMIT_DEFAULT = 50
 CLAIM_DUE_MAX = 200
 # What every store writes in the same words.
 INTERRUPTED = "the sender stopped before it reported an outcome"
@@ -47,8 +49,8 @@ class Page[T](msgspec.Struct, frozen=True):
 class EndpointQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which endpoints to list: one tenant's, oldest first."""
 
-    tenant: str
-    limit: int
+    tenant: str = TENANT_DEFAULT
+    limit: int = LIST_LIMIT_DEFAULT
     after: str | None = None
     status: EndpointStatus | None = None
     external_id: str | None = None
@@ -60,8 +62,8 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     ``since`` (inclusive) and ``until`` (exclusive) bound the accept time, which is the key's.
     """
 
-    tenant: str
-    limit: int
+    tenant: str = TENANT_DEFAULT
+    limit: int = LIST_LIMIT_DEFAULT
     after: str | None = None
     type: str | None = None
     since: int | None = None
@@ -77,8 +79,8 @@ class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
     the key's. In which order the deliveries of one event come is the store's choice.
     """
 
-    tenant: str
-    limit: int
+    tenant: str = TENANT_DEFAULT
+    limit: int = LIST_LIMIT_DEFAULT
     after: str | None = None
     endpoint_id: str | None = None
     event_key: str | None = None

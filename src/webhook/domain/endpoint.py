@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import msgspec
@@ -66,14 +67,14 @@ class EndpointPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     url: str | UnsetType = UNSET
     event_types: EventTypes | UnsetType = UNSET
-    external_id: str | None | UnsetType = UNSET
-    name: str | None | UnsetType = UNSET
-    description: str | None | UnsetType = UNSET
+    external_id: str | UnsetType | None = UNSET
+    name: str | UnsetType | None = UNSET
+    description: str | UnsetType | None = UNSET
     active: bool | UnsetType = UNSET
     status: EndpointStatus | UnsetType = UNSET
-    filters: Filters | None | UnsetType = UNSET
-    headers: dict[str, str] | None | UnsetType = UNSET
-    retry: RetryPolicy | None | UnsetType = UNSET
+    filters: Filters | UnsetType | None = UNSET
+    headers: dict[str, str] | UnsetType | None = UNSET
+    retry: RetryPolicy | UnsetType | None = UNSET
     timeout_ms: TimeoutMs | UnsetType = UNSET
 
     def __repr__(self) -> str:
@@ -82,11 +83,18 @@ class EndpointPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 def new_endpoint(
-    given: EndpointInput, *, endpoint_id: str, now: int, rules: UrlRules, secret: str | None
+    given: EndpointInput,
+    *,
+    endpoint_id: str,
+    now: int,
+    rules: UrlRules,
+    secret: str | None,
+    reserved_headers: Iterable[str] = (),
 ) -> Endpoint:
     """Check an input and make the endpoint of it, signing with ``secret`` where none is given.
 
-    Raises ``InvalidInput`` with a pointer to the field.
+    ``reserved_headers`` are those that the service sets itself beyond the usual ones. Raises
+    ``InvalidInput`` with a pointer to the field.
     """
     if problem := tenant_problem(given.tenant):
         raise InvalidInput.at("/tenant", problem)
@@ -108,7 +116,7 @@ def new_endpoint(
         timeout_ms=given.timeout_ms,
         status=_status(given.active, given.status, EndpointStatus.ACTIVE),
     )
-    _check(endpoint)
+    _check(endpoint, reserved_headers)
     return endpoint
 
 
@@ -120,7 +128,14 @@ def check_secret(value: str) -> None:
         raise InvalidInput.at("/secret", str(error)) from None
 
 
-def patched(endpoint: Endpoint, patch: EndpointPatch, *, now: int, rules: UrlRules) -> Endpoint:
+def patched(
+    endpoint: Endpoint,
+    patch: EndpointPatch,
+    *,
+    now: int,
+    rules: UrlRules,
+    reserved_headers: Iterable[str] = (),
+) -> Endpoint:
     """Return the endpoint with the changes, one revision on; raises ``InvalidInput``."""
     changes: dict[str, Any] = {
         name: value
@@ -141,7 +156,7 @@ def patched(endpoint: Endpoint, patch: EndpointPatch, *, now: int, rules: UrlRul
     changes["updated_at"] = max(now, endpoint.updated_at)
     changes["revision"] = endpoint.revision + 1
     changed = msgspec.structs.replace(endpoint, **changes)
-    _check(changed)
+    _check(changed, reserved_headers)
     return changed
 
 
@@ -161,10 +176,10 @@ def _status(
     return EndpointStatus.ACTIVE if active else EndpointStatus.INACTIVE
 
 
-def _check(endpoint: Endpoint) -> None:
+def _check(endpoint: Endpoint, reserved_headers: Iterable[str]) -> None:
     _check_types(endpoint.event_types)
     _check_filters(endpoint)
-    check_headers(endpoint.headers)
+    check_headers(endpoint.headers, reserved=reserved_headers)
     if endpoint.external_id is not None:
         if problem := name_problem(endpoint.external_id):
             raise InvalidInput.at("/external_id", problem)

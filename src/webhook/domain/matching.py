@@ -16,7 +16,7 @@ Filters = Mapping[str, Sequence[Scalar]]
 
 
 def patterns_for(event_type: str) -> list[str]:
-    """Return every pattern that matches a type: ``a.b.c`` gives itself, ``a.b.*``, ``a.*``, ``*``."""
+    """Return every pattern that matches a type: ``a.b`` gives itself, ``a.*`` and ``*``."""
     parts = event_type.split(".")
     groups = [".".join(parts[:length]) + ".*" for length in range(len(parts) - 1, 0, -1)]
     return [event_type, *groups, "*"]

@@ -140,7 +140,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One HTTP request of a delivery. ``error`` is one human sentence, ``response`` at most 4 KiB."""
+    """One HTTP request of a delivery; ``error`` is one sentence, ``response`` at most 4 KiB."""
 
     number: int
     started_at: int

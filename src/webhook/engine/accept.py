@@ -1,4 +1,4 @@
-"""Accept: events become rows, in one atomic write, before anybody is told that they are accepted."""
+"""Accept: events become rows, in one atomic write, before anybody is told so."""
 
 from __future__ import annotations
 

@@ -1,15 +1,17 @@
 """The one loop: claim, send, settle, wake. Server, Worker and ``flush`` all run it.
 
-A ``Deliverer`` holds the attempts under way of one claimer. In a server there is one for the life of
-the process; in a Worker there is one per invocation, since nothing may be shared between requests.
+A ``Deliverer`` holds the attempts under way of one claimer. In a server there is one for the life
+of the process; in a Worker one per invocation, since nothing may be shared between requests.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
+
+import msgspec
 
 from webhook.domain.config import SETTLE_MARGIN_MS, TIMEOUT_MS_MAX, WebhookConfig
 from webhook.domain.errors import StoreUnavailable
@@ -27,6 +29,7 @@ from webhook.domain.url_rules import url_host
 from webhook.engine.request import build_headers
 from webhook.ports import (
     Chance,
+    Claim,
     Claimed,
     ClaimRequest,
     Clock,
@@ -46,24 +49,37 @@ _IDLE_MS_MIN = 20
 _SETTLE_TOGETHER_MAX = 100
 
 
-class Deliverer:
-    """Sends what it is given and what it claims, and settles it; see the module.
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one claimer may hold.
 
-    ``timeout_ms_max`` bounds the endpoints that it sends to: those that need more are given back.
+    ``slots`` attempts at once, ``per_endpoint`` of them to one endpoint (a quarter unless given).
+    ``ahead`` deliveries may be claimed at once to wait for a slot, which saves round trips where
+    each is dear; ``take_max`` bounds what it claims in all. ``linger_ms`` is how long an outcome
+    waits for others to be settled together with. ``timeout_ms_max`` bounds the endpoints that it
+    sends to: those that need more are given back.
     """
+
+    slots: int
+    per_endpoint: int | None = None
+    ahead: int = 0
+    take_max: int | None = None
+    linger_ms: float = 0
+    timeout_ms_max: int | None = None
+
+
+class Deliverer:
+    """Sends what it is given and what it claims, and settles it; see the module."""
 
     def __init__(
         self,
+        limits: Limits,
+        *,
         persistence: WebhookPersistence,
         sender: Sender,
         wake_queue: WakeQueue,
         clock: Clock,
         chance: Chance,
         config: WebhookConfig,
-        *,
-        slots: int,
-        per_endpoint: int | None = None,
-        timeout_ms_max: int | None = None,
     ) -> None:
         self._endpoints = persistence.endpoint_store
         self._store = persistence.delivery_store
@@ -72,15 +88,21 @@ class Deliverer:
         self._clock = clock
         self._chance = chance
         self._config = config
-        self._slots = slots
-        self._per_endpoint = per_endpoint or max(1, slots // 4)
-        self._timeout_ms_max = timeout_ms_max
+        self._limits = limits
+        self._per_endpoint = limits.per_endpoint or max(1, limits.slots // 4)
+        self._take_left = limits.take_max
         self._reserved = 0
         self._in_flight: Counter[str] = Counter()
+        self._waiting: deque[tuple[Claimed, float]] = deque()
         self._attempts: dict[asyncio.Task[None], Claimed] = {}
+        self._quiet = asyncio.Event()
+        self._quiet.set()
         self._unsettled: list[tuple[Settlement, float]] = []
         self._settling: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
+        self._claiming = False
+        # Set at each end of a claim, an attempt or a settle; and what the loop waits for.
+        self._progress = asyncio.Event()
+        self._wake = asyncio.Event()
         self._next_due_at: int | None = None
         self._start = ""
 
@@ -88,12 +110,12 @@ class Deliverer:
 
     def reserve(self) -> FirstAttempts:
         """Set the free slots aside for the first attempts of an accept; ``begin`` returns them."""
-        free = max(0, self._slots - len(self._attempts) - self._reserved)
+        free = max(0, self._free())
         self._reserved += free
         return FirstAttempts(
             limit=free,
             lease_ms=self._config.lease_ms,
-            timeout_ms_max=self._timeout_ms_max or TIMEOUT_MS_MAX,
+            timeout_ms_max=self._limits.timeout_ms_max or TIMEOUT_MS_MAX,
             timeout_ms_default=self._config.timeout_ms,
         )
 
@@ -101,18 +123,18 @@ class Deliverer:
         """Give the reserved slots back and start what was leased."""
         self._reserved -= first.limit
         for one in claimed:
-            self._start_attempt(one)
+            self._start_attempt(one, self._lease_end_ms(one))
 
     # --- the loop ---------------------------------------------------------------------------------
 
     async def run(self, wake: asyncio.Event, stop: WaitEvent) -> None:
         """Deliver until ``stop`` is set; whoever sets it sets ``wake`` too."""
-        self._changed = wake
+        self._wake = wake
         while not stop.is_set():
             wake.clear()
             try:
                 took = await self._claim_into_slots()
-            except Exception:  # a loop that ends would leave accepted events lying
+            except Exception:  # noqa: BLE001 - a loop that ends would leave accepted events lying
                 _log.exception("claim failed, trying again")
                 await self._clock.wait(asyncio.Event(), _STORE_PAUSE_MS)
                 continue
@@ -120,9 +142,10 @@ class Deliverer:
                 await self._clock.wait(wake, self._idle_ms())
 
     async def drain(self, *, until_ms: float | None = None) -> bool:
-        """Deliver until nothing is due, or the monotonic clock passes ``until_ms``.
+        """Deliver until nothing is due, or as much as may be taken has been, or time is up.
 
-        Return whether due work may be left.
+        Time is up when the monotonic clock passes ``until_ms``. Return whether due work may be left
+        of which nobody has been told.
         """
         while until_ms is None or self._clock.monotonic_ms() < until_ms:
             took = await self._claim_into_slots()
@@ -131,6 +154,7 @@ class Deliverer:
             if not self._busy:
                 return False
             await self._wait_for_change()
+        self._release_waiting()
         await self.finish()
         return True
 
@@ -144,6 +168,7 @@ class Deliverer:
 
         If that cannot be written, the leases end by themselves.
         """
+        self._release_waiting()
         attempts = dict(self._attempts)
         for task in attempts:
             task.cancel()
@@ -155,6 +180,11 @@ class Deliverer:
         await self.finish()
         return len(broken_off)
 
+    def _release_waiting(self) -> None:
+        while self._waiting:
+            claimed, lease_end_ms = self._waiting.popleft()
+            self._settle_soon(release(claimed.delivery, self._clock.now_ms()), lease_end_ms)
+
     @property
     def under_way(self) -> int:
         """How many attempts are under way."""
@@ -162,39 +192,61 @@ class Deliverer:
 
     @property
     def _busy(self) -> bool:
-        return bool(self._attempts or self._unsettled or self._settling)
+        under_way = self._attempts or self._unsettled or self._settling
+        return bool(self._claiming or self._waiting or under_way)
+
+    def _note_progress(self) -> None:
+        self._progress.set()
+        self._wake.set()
 
     def _free(self) -> int:
-        return self._slots - len(self._attempts) - self._reserved
+        return self._limits.slots - len(self._attempts) - self._reserved
+
+    def _room(self) -> int:
+        """How many deliveries a claim may take now."""
+        free = self._free()
+        # Claiming a few at a time would cost a round trip for each; wait for a quarter to be free.
+        if free <= 0 or self._waiting or (self._attempts and free < self._limits.slots // 4):
+            return 0
+        room = min(max(free, self._limits.ahead), self._config.batch_size)
+        return room if self._take_left is None else min(room, self._take_left)
 
     async def _claim_into_slots(self) -> int:
-        """Claim as much as there are free slots and start it; return how much it was."""
-        free = min(self._free(), self._config.batch_size)
-        # Claiming a few at a time would cost a round trip for each; wait for a quarter to be free.
-        if free <= 0 or (self._attempts and free < self._slots // 4):
+        """Claim as much as there is room for and start it; return how much it was."""
+        room = self._room()
+        if room <= 0:
             return 0
         request = ClaimRequest(
             now=self._clock.now_ms(),
             lease_ms=self._config.lease_ms,
-            limit=free,
-            per_endpoint=self._per_endpoint,
+            limit=room,
+            per_endpoint=max(self._per_endpoint, self._limits.ahead // 4),
             in_flight=dict(self._in_flight),
             start=self._start,
         )
+        self._claiming = True
         try:
-            claim = await self._store.claim(request)
+            return await self._take(await self._store.claim(request))
         except StoreUnavailable as error:
             _log.warning("claim failed, trying again: %s", error)
             await self._clock.wait(asyncio.Event(), _STORE_PAUSE_MS)
             return 0
+        finally:
+            self._claiming = False
+            self._progress.set()
+
+    async def _take(self, claim: Claim) -> int:
+        """Start what was claimed, or let it wait for a slot; return how much it was."""
         self._next_due_at = claim.next_due_at
         # After an empty walk the next one begins elsewhere, so that paused lanes hide nobody.
         self._start = claim.next_start if claim.claimed else self._chance.random_bytes(8).hex()
         if claim.claimed and claim.more:
             # Before sending, so that other claimers share the work.
             await self._wake_queue.wake(0)
-        for one in claim.claimed:
-            self._start_attempt(one)
+        if self._take_left is not None:
+            self._take_left -= len(claim.claimed)
+        self._waiting.extend((one, self._lease_end_ms(one)) for one in claim.claimed)
+        self._start_waiting()
         return len(claim.claimed)
 
     def _idle_ms(self) -> float:
@@ -205,16 +257,30 @@ class Deliverer:
         return min(idle_ms, max(_IDLE_MS_MIN, self._next_due_at - self._clock.now_ms()))
 
     async def _wait_for_change(self) -> None:
-        self._changed.clear()
+        self._progress.clear()
         if self._busy:
-            await self._clock.wait(self._changed, None)
+            await self._clock.wait(self._progress, None)
 
     # --- one attempt ------------------------------------------------------------------------------
 
-    def _start_attempt(self, claimed: Claimed) -> None:
+    def _lease_end_ms(self, claimed: Claimed) -> float:
+        return self._clock.monotonic_ms() + claimed.lease_left_ms
+
+    def _start_waiting(self) -> None:
+        """Start what waits while there are slots, passing over endpoints that have their share."""
+        kept: list[tuple[Claimed, float]] = []
+        while self._waiting and self._free() > 0:
+            claimed, lease_end_ms = self._waiting.popleft()
+            if self._in_flight[claimed.delivery.endpoint_id] < self._per_endpoint:
+                self._start_attempt(claimed, lease_end_ms)
+            else:
+                kept.append((claimed, lease_end_ms))
+        self._waiting.extendleft(reversed(kept))
+
+    def _start_attempt(self, claimed: Claimed, lease_end_ms: float) -> None:
         endpoint_id = claimed.delivery.endpoint_id
-        lease_end_ms = self._clock.monotonic_ms() + claimed.lease_left_ms
         self._in_flight[endpoint_id] += 1
+        self._quiet.clear()
         task = asyncio.ensure_future(self._deliver(claimed, lease_end_ms))
         self._attempts[task] = claimed
         task.add_done_callback(lambda done: self._end_attempt(done, endpoint_id))
@@ -227,7 +293,10 @@ class Deliverer:
         if not task.cancelled() and (error := task.exception()) is not None:
             # A fault of ours: the lease ends by itself and the delivery is tried again.
             _log.error("attempt broke off", exc_info=error)
-        self._changed.set()
+        self._start_waiting()
+        if not self._attempts:
+            self._quiet.set()
+        self._note_progress()
 
     async def _deliver(self, claimed: Claimed, lease_end_ms: float) -> None:
         self._settle_soon(await self._attempt(claimed, lease_end_ms), lease_end_ms)
@@ -249,11 +318,7 @@ class Deliverer:
         if (gone := give_up(delivery, now)) is not None:
             return gone
         timeout_ms = endpoint.timeout_ms or self._config.timeout_ms
-        if self._timeout_ms_max is not None and timeout_ms > self._timeout_ms_max:
-            return release(delivery, now)
-        if self._in_flight[endpoint.id] > self._per_endpoint:
-            return release(delivery, now)
-        if self._clock.monotonic_ms() + timeout_ms + SETTLE_MARGIN_MS > lease_end_ms:
+        if not self._may_start(endpoint, timeout_ms, lease_end_ms):
             return release(delivery, now)
         body = claimed.payload.encode()
         headers = build_headers(endpoint, delivery, body, self._config, now)
@@ -265,6 +330,12 @@ class Deliverer:
             _log.info("%s", _line(delivery, endpoint, outcome, settlement, now))
         return settlement
 
+    def _may_start(self, endpoint: Endpoint, timeout_ms: int, lease_end_ms: float) -> bool:
+        """Whether the lease covers deadline and settle, and the endpoint has a share left."""
+        enough_time = self._clock.monotonic_ms() + timeout_ms + SETTLE_MARGIN_MS <= lease_end_ms
+        short_enough = timeout_ms <= (self._limits.timeout_ms_max or timeout_ms)
+        return enough_time and short_enough and self._in_flight[endpoint.id] <= self._per_endpoint
+
     async def _look_up(self, endpoint_id: str) -> Endpoint | None:
         return next(iter(await self._endpoints.get_many([endpoint_id])), None)
 
@@ -274,12 +345,14 @@ class Deliverer:
         """Settle together whatever has come in; more comes in while a settle is under way."""
         try:
             while self._unsettled:
+                if self._limits.linger_ms and len(self._unsettled) < _SETTLE_TOGETHER_MAX:
+                    await self._clock.wait(self._quiet, self._limits.linger_ms)
                 batch = self._unsettled[:_SETTLE_TOGETHER_MAX]
                 await self._settle(batch)
                 del self._unsettled[: len(batch)]
         finally:
             self._settling = None
-            self._changed.set()
+            self._note_progress()
 
     async def _settle(self, batch: list[tuple[Settlement, float]]) -> None:
         """Write a batch, again and again until the last of its leases has ended."""
@@ -291,11 +364,11 @@ class Deliverer:
                 break
             except StoreUnavailable as error:
                 if self._clock.monotonic_ms() >= give_up_at_ms:
-                    _log.error("%d outcomes are lost, their leases end: %s", len(batch), error)  # noqa: TRY400 - the cause is known
+                    _log.error("%d outcomes are lost, their leases end: %s", len(batch), error)
                     return
                 _log.warning("settle failed, trying again: %s", error)
                 await self._clock.wait(asyncio.Event(), _STORE_PAUSE_MS)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a fault of ours must not hold up other settles
                 _log.exception("settle failed, %d leases will end", len(batch))
                 return
         await self._wake_for(settlements)

@@ -101,7 +101,12 @@ class EndpointService:
             secret = make_secret(self._chance.random_bytes(BYTES_MADE))
         endpoint_id = f"ep_{self._keys(now)}"
         return new_endpoint(
-            given, endpoint_id=endpoint_id, now=now, rules=self._rules, secret=secret
+            given,
+            endpoint_id=endpoint_id,
+            now=now,
+            rules=self._rules,
+            secret=secret,
+            reserved_headers=(self.config.signature_header,),
         )
 
     async def update_endpoint(
@@ -109,7 +114,13 @@ class EndpointService:
     ) -> Endpoint:
         """Change an endpoint; what is left out stays. Pending deliveries are not canceled."""
         endpoint = await self.get_endpoint(endpoint_id, tenant=tenant)
-        changed = patched(endpoint, changes, now=self._clock.now_ms(), rules=self._rules)
+        changed = patched(
+            endpoint,
+            changes,
+            now=self._clock.now_ms(),
+            rules=self._rules,
+            reserved_headers=(self.config.signature_header,),
+        )
         await self._endpoints.update(changed)
         if changed.active and not endpoint.active:
             await self._wake_queue.wake(0)
@@ -132,10 +143,10 @@ class EndpointService:
             raise NotFound(f"There is no endpoint {endpoint_id[:64]!r}.")
         return found
 
-    async def list_endpoints(self, query: EndpointQuery) -> Page[Endpoint]:
+    async def list_endpoints(self, query: EndpointQuery | None = None) -> Page[Endpoint]:
         """Return one page of a tenant's endpoints, oldest first."""
         await self.initialize()
-        return await self._endpoints.list(query)
+        return await self._endpoints.list(query or EndpointQuery())
 
     async def probe_endpoint(
         self, endpoint_id: str, event: WebhookEvent | None = None, *, tenant: str | None = None
@@ -143,4 +154,11 @@ class EndpointService:
         """Send exactly one request to the endpoint, whatever its status; nothing is stored."""
         endpoint = await self.get_endpoint(endpoint_id, tenant=tenant)
         key = self._keys(self._clock.now_ms())
-        return await probe(endpoint, key, self._sender, self._clock, self.config, event)
+        return await probe(
+            endpoint,
+            key=key,
+            sender=self._sender,
+            clock=self._clock,
+            config=self.config,
+            event=event,
+        )

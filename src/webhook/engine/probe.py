@@ -29,6 +29,7 @@ class ProbeResult(msgspec.Struct, frozen=True, kw_only=True):
 
 async def probe(
     endpoint: Endpoint,
+    *,
     key: str,
     sender: Sender,
     clock: Clock,

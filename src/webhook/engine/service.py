@@ -13,7 +13,7 @@ from webhook.domain.event import TENANT_DEFAULT, WebhookEvent, name_problem
 from webhook.domain.ids import parse_delivery_id
 from webhook.domain.model import Delivery, DeliveryStatus, Event, NewEvent
 from webhook.engine.accept import accept, prepare_all
-from webhook.engine.deliver import Deliverer
+from webhook.engine.deliver import Deliverer, Limits
 from webhook.engine.endpoints import EndpointService
 from webhook.ports import (
     NO_FIRST_ATTEMPTS,
@@ -38,8 +38,7 @@ _PAGE = 250
 SWEEP_ROWS = 500
 SWEEP_PIECES = 20
 # In a Worker: of 6 connections one stays free, and waitUntil ends 30 s after the response.
-FIRST_ATTEMPT_SLOTS = 5
-FIRST_ATTEMPT_TIMEOUT_MS_MAX = 20_000
+FIRST_ATTEMPTS = Limits(slots=5, per_endpoint=5, linger_ms=200, timeout_ms_max=20_000)
 WaitUntil = Callable[[Coroutine[Any, Any, None]], object]
 
 
@@ -125,9 +124,7 @@ class WebhookService(EndpointService):
         await self.initialize()
         deliverer = self._background
         if deliverer is None and wait_until is not None:
-            deliverer = self._new_deliverer(
-                FIRST_ATTEMPT_SLOTS, timeout_ms_max=FIRST_ATTEMPT_TIMEOUT_MS_MAX
-            )
+            deliverer = self._new_deliverer(FIRST_ATTEMPTS)
         if deliverer is None:
             result = await accept(self._persistence, prepared, NO_FIRST_ATTEMPTS, self._clock)
             self._warn_if_nobody_sends()
@@ -147,7 +144,7 @@ class WebhookService(EndpointService):
             raise _of_the_only_event(error) from None
         await self.initialize()
         slots = self.config.concurrency
-        deliverer = self._new_deliverer(slots, per_endpoint=slots)
+        deliverer = self._new_deliverer(Limits(slots=slots, per_endpoint=slots))
         try:
             result = await self._accept_and_begin(deliverer, prepared)
         except Conflict as error:
@@ -191,10 +188,10 @@ class WebhookService(EndpointService):
             raise NotFound(f"There is no event {event_id[:64]!r}.")
         return found
 
-    async def list_events(self, query: EventQuery) -> Page[Event]:
+    async def list_events(self, query: EventQuery | None = None) -> Page[Event]:
         """Return one page of a tenant's events, newest first."""
         await self.initialize()
-        return await self._deliveries.list_events(query)
+        return await self._deliveries.list_events(query or EventQuery())
 
     # --- deliveries -------------------------------------------------------------------------------
 
@@ -207,10 +204,10 @@ class WebhookService(EndpointService):
             raise NotFound(f"There is no delivery {delivery_id[:64]!r}.")
         return found
 
-    async def list_deliveries(self, query: DeliveryQuery) -> Page[Delivery]:
+    async def list_deliveries(self, query: DeliveryQuery | None = None) -> Page[Delivery]:
         """Return one page of a tenant's deliveries, newest event first."""
         await self.initialize()
-        return await self._deliveries.list_deliveries(query)
+        return await self._deliveries.list_deliveries(query or DeliveryQuery())
 
     async def replay_delivery(
         self, delivery_id: str, *, tenant: str | None = None
@@ -238,7 +235,7 @@ class WebhookService(EndpointService):
         """
         if self._background is not None:
             return
-        self._background = self._new_deliverer(self.config.concurrency)
+        self._background = self._new_deliverer(Limits(slots=self.config.concurrency))
         self._wake, self._stop = wake, asyncio.Event()
         self._tasks = [
             asyncio.ensure_future(self._background.run(wake, self._stop)),
@@ -277,16 +274,15 @@ class WebhookService(EndpointService):
     async def deliver_due(
         self,
         *,
-        slots: int | None = None,
-        per_endpoint: int | None = None,
+        limits: Limits | None = None,
         budget_ms: float | None = None,
     ) -> bool:
-        """Claim and deliver until nothing is due or ``budget_ms`` is used up.
+        """Claim and deliver until nothing is due, or ``limits`` or ``budget_ms`` are used up.
 
         Return whether due work may be left; a hint was sent for it.
         """
         await self.initialize()
-        deliverer = self._new_deliverer(slots or self.config.concurrency, per_endpoint=per_endpoint)
+        deliverer = self._new_deliverer(limits or Limits(slots=self.config.concurrency))
         until_ms = None if budget_ms is None else self._clock.monotonic_ms() + budget_ms
         left = await deliverer.drain(until_ms=until_ms)
         if left:
@@ -318,19 +314,15 @@ class WebhookService(EndpointService):
             except WebhookError as error:
                 _log.warning("sweep failed, trying again in a minute: %s", error)
 
-    def _new_deliverer(
-        self, slots: int, *, per_endpoint: int | None = None, timeout_ms_max: int | None = None
-    ) -> Deliverer:
+    def _new_deliverer(self, limits: Limits) -> Deliverer:
         return Deliverer(
-            self._persistence,
-            self._sender,
-            self._wake_queue,
-            self._clock,
-            self._chance,
-            self.config,
-            slots=slots,
-            per_endpoint=per_endpoint,
-            timeout_ms_max=timeout_ms_max,
+            limits,
+            persistence=self._persistence,
+            sender=self._sender,
+            wake_queue=self._wake_queue,
+            clock=self._clock,
+            chance=self._chance,
+            config=self.config,
         )
 
     def _warn_if_nobody_sends(self) -> None:

@@ -78,7 +78,9 @@ class FetchSender:
 async def _post(url: str, headers: Mapping[str, str], body: bytes) -> Any:
     from workers import fetch  # noqa: PLC0415 - exists in a Worker only
 
-    return await fetch(url, method=HTTPMethod.POST, headers=dict(headers), body=body, redirect="manual")
+    return await fetch(
+        url, method=HTTPMethod.POST, headers=dict(headers), body=body, redirect="manual"
+    )
 
 
 async def _read(response: Any, kept: bytearray) -> str | None:
