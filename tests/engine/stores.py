@@ -1,0 +1,85 @@
+"""Stores that can be watched and made to fail, around any pair of real ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, cast
+
+import msgspec
+
+from webhook.domain.errors import StoreUnavailable
+from webhook.ports import WebhookDeliveryStore, WebhookEndpointStore, WebhookPersistence
+from webhook.testing import VirtualClock
+
+type When = Literal["before", "after"]
+
+
+class Faults:
+    """What goes wrong with which method: ``fail("claim", 3)`` lets the next three claims fail.
+
+    ``before`` nothing was done; ``after`` all of it was, and only the answer is lost.
+    """
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.hold: dict[str, Callable[[], Awaitable[object]]] = {}
+        self._planned: dict[str, list[When]] = {}
+        self._for_ever: dict[str, When] = {}
+
+    def fail(self, method: str, times: int | None = None, when: When = "before") -> None:
+        """Plan failures, for ever when ``times`` is None."""
+        if times is None:
+            self._for_ever[method] = when
+        else:
+            self._planned.setdefault(method, []).extend([when] * times)
+
+    def heal(self) -> None:
+        """Let nothing fail any more."""
+        self._planned.clear()
+        self._for_ever.clear()
+        self.hold.clear()
+
+    def next(self, method: str) -> When | None:
+        self.calls[method] += 1
+        planned = self._planned.get(method)
+        return planned.pop(0) if planned else self._for_ever.get(method)
+
+
+class _Watched:
+    def __init__(self, store: object, clock: VirtualClock, faults: Faults) -> None:
+        self._store = store
+        self._clock = clock
+        self._faults = faults
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        method = getattr(self._store, name)
+
+        async def call(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - any method's
+            when = self._faults.next(name)
+            if name in self._faults.hold:
+                await self._faults.hold[name]()
+            if when == "before":
+                raise StoreUnavailable(f"{name}: not done")
+            with self._clock.outside():
+                answer = await method(*args, **options)
+            if when == "after":
+                raise StoreUnavailable(f"{name}: done, but the answer is lost")
+            return answer
+
+        return call
+
+
+def watched(
+    persistence: WebhookPersistence, clock: VirtualClock, faults: Faults
+) -> WebhookPersistence:
+    """Return the persistence with every call seen by ``faults`` and waited for by the clock."""
+    return msgspec.structs.replace(
+        persistence,
+        endpoint_store=cast(
+            "WebhookEndpointStore", _Watched(persistence.endpoint_store, clock, faults)
+        ),
+        delivery_store=cast(
+            "WebhookDeliveryStore", _Watched(persistence.delivery_store, clock, faults)
+        ),
+    )
