@@ -94,8 +94,9 @@ def _refused(error: urllib.error.HTTPError, url: str, *, has_token: bool) -> NoR
     except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError):
         fail(f"{url} answered {error.code} {error.reason}; that is no webhook service.")
     complain(sentence)
-    for pointer, detail in fields:
-        stderr().print(f"  {pointer or '(the whole)'}: {detail}")
+    lines = [f"{pointer or 'The document'}: {detail}" for pointer, detail in fields]
+    for line in lines if lines != [sentence] else ():
+        stderr().print(f"  {line}")
     if error.code == _UNAUTHORIZED and not has_token:
         stderr().print("  Give the token that the service printed: --token or WEBHOOK_API_TOKEN.")
     raise typer.Exit(ExitCode.NOT_FOUND if error.code == _NOT_FOUND else ExitCode.FAILED)
