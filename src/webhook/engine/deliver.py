@@ -24,9 +24,10 @@ from webhook.domain.lifecycle import (
     postpone,
     release,
 )
-from webhook.domain.model import Delivery, DeliveryState, Endpoint, Outcome
+from webhook.domain.model import Delivery, Endpoint, Outcome
 from webhook.domain.url_rules import url_host
 from webhook.engine.request import build_headers
+from webhook.engine.settle import STORE_PAUSE_MS, Settler
 from webhook.ports import (
     Chance,
     Claim,
@@ -41,12 +42,8 @@ from webhook.ports import (
 )
 
 _log = logging.getLogger("webhook.delivery")
-WAKE_DELAY_MS_MAX = 120_000
-_WAKE_STEP_MS = 5_000
 _PAUSED_WAIT_MS = 60_000
-_STORE_PAUSE_MS = 500
 _IDLE_MS_MIN = 20
-_SETTLE_TOGETHER_MAX = 100
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,27 +87,32 @@ class Deliverer:
         self._config = config
         self._limits = limits
         self._per_endpoint = limits.per_endpoint or max(1, limits.slots // 4)
-        self._take_left = limits.take_max
+        self.taken = 0
         self._reserved = 0
         self._in_flight: Counter[str] = Counter()
         self._waiting: deque[tuple[Claimed, float]] = deque()
         self._attempts: dict[asyncio.Task[None], Claimed] = {}
-        self._quiet = asyncio.Event()
-        self._quiet.set()
-        self._unsettled: list[tuple[Settlement, float]] = []
-        self._settling: asyncio.Task[None] | None = None
+        self._settler = Settler(
+            store=persistence.delivery_store,
+            wake_queue=wake_queue,
+            clock=clock,
+            linger_ms=limits.linger_ms,
+            note_progress=self._note_progress,
+        )
         self._claiming = False
         # Set at each end of a claim, an attempt or a settle; and what the loop waits for.
         self._progress = asyncio.Event()
         self._wake = asyncio.Event()
-        self._next_due_at: int | None = None
         self._start = ""
 
     # --- first attempts ---------------------------------------------------------------------------
 
     def reserve(self) -> FirstAttempts:
-        """Set the free slots aside for the first attempts of an accept; ``begin`` returns them."""
-        free = max(0, self._free())
+        """Set the free slots aside for the first attempts of an accept; ``begin`` returns them.
+
+        Not while as many as there are slots wait for endpoints that have their share.
+        """
+        free = max(0, min(self._free(), self._limits.slots - len(self._waiting)))
         self._reserved += free
         return FirstAttempts(
             limit=free,
@@ -122,8 +124,8 @@ class Deliverer:
     def begin(self, first: FirstAttempts, claimed: Iterable[Claimed]) -> None:
         """Give the reserved slots back and start what was leased."""
         self._reserved -= first.limit
-        for one in claimed:
-            self._start_attempt(one, self._lease_end_ms(one))
+        self._waiting.extend((one, self._lease_end_ms(one)) for one in claimed)
+        self._start_waiting()
 
     # --- the loop ---------------------------------------------------------------------------------
 
@@ -136,7 +138,7 @@ class Deliverer:
                 took = await self._claim_into_slots()
             except Exception:  # noqa: BLE001 - a loop that ends would leave accepted events lying
                 _log.exception("claim failed, trying again")
-                await self._clock.wait(asyncio.Event(), _STORE_PAUSE_MS)
+                await self._clock.wait(asyncio.Event(), STORE_PAUSE_MS)
                 continue
             if not took:
                 await self._clock.wait(wake, self._idle_ms())
@@ -151,7 +153,7 @@ class Deliverer:
             took = await self._claim_into_slots()
             if took:
                 continue
-            if not self._busy:
+            if not self.busy:
                 return False
             await self._wait_for_change()
         self._release_waiting()
@@ -160,7 +162,7 @@ class Deliverer:
 
     async def finish(self) -> None:
         """Wait for every attempt under way and its settle."""
-        while self._busy:
+        while self.busy:
             await self._wait_for_change()
 
     async def abandon(self) -> int:
@@ -176,14 +178,14 @@ class Deliverer:
         now, lease_end_ms = self._clock.now_ms(), self._clock.monotonic_ms()
         broken_off = [claimed for task, claimed in attempts.items() if task.cancelled()]
         for claimed in broken_off:
-            self._settle_soon(interrupt(claimed.delivery, now), lease_end_ms)
+            self._settler.add(interrupt(claimed.delivery, now), lease_end_ms)
         await self.finish()
         return len(broken_off)
 
     def _release_waiting(self) -> None:
         while self._waiting:
             claimed, lease_end_ms = self._waiting.popleft()
-            self._settle_soon(release(claimed.delivery, self._clock.now_ms()), lease_end_ms)
+            self._settler.add(release(claimed.delivery, self._clock.now_ms()), lease_end_ms)
 
     @property
     def under_way(self) -> int:
@@ -191,9 +193,9 @@ class Deliverer:
         return len(self._attempts)
 
     @property
-    def _busy(self) -> bool:
-        under_way = self._attempts or self._unsettled or self._settling
-        return bool(self._claiming or self._waiting or under_way)
+    def busy(self) -> bool:
+        """Whether anything is claimed, waits, is under way or is to be settled."""
+        return bool(self._claiming or self._waiting or self._attempts or self._settler.busy)
 
     def _note_progress(self) -> None:
         self._progress.set()
@@ -206,10 +208,12 @@ class Deliverer:
         """How many deliveries a claim may take now."""
         free = self._free()
         # Claiming a few at a time would cost a round trip for each; wait for a quarter to be free.
-        if free <= 0 or self._waiting or (self._attempts and free < self._limits.slots // 4):
+        if free <= 0 or (self._attempts and free < self._limits.slots // 4):
             return 0
-        room = min(max(free, self._limits.ahead), self._config.batch_size)
-        return room if self._take_left is None else min(room, self._take_left)
+        ahead = self._limits.ahead - len(self._waiting) - len(self._attempts)
+        room = min(max(free, ahead), self._config.batch_size)
+        take_max = self._limits.take_max
+        return room if take_max is None else min(room, take_max - self.taken)
 
     async def _claim_into_slots(self) -> int:
         """Claim as much as there is room for and start it; return how much it was."""
@@ -221,7 +225,7 @@ class Deliverer:
             lease_ms=self._config.lease_ms,
             limit=room,
             per_endpoint=max(self._per_endpoint, self._limits.ahead // 4),
-            in_flight=dict(self._in_flight),
+            in_flight=self._in_flight + self._held,
             start=self._start,
         )
         self._claiming = True
@@ -229,7 +233,7 @@ class Deliverer:
             return await self._take(await self._store.claim(request))
         except StoreUnavailable as error:
             _log.warning("claim failed, trying again: %s", error)
-            await self._clock.wait(asyncio.Event(), _STORE_PAUSE_MS)
+            await self._clock.wait(asyncio.Event(), STORE_PAUSE_MS)
             return 0
         finally:
             self._claiming = False
@@ -237,14 +241,13 @@ class Deliverer:
 
     async def _take(self, claim: Claim) -> int:
         """Start what was claimed, or let it wait for a slot; return how much it was."""
-        self._next_due_at = claim.next_due_at
+        self._settler.next_due_at = claim.next_due_at
         # After an empty walk the next one begins elsewhere, so that paused lanes hide nobody.
         self._start = claim.next_start if claim.claimed else self._chance.random_bytes(8).hex()
         if claim.claimed and claim.more:
             # Before sending, so that other claimers share the work.
             await self._wake_queue.wake(0)
-        if self._take_left is not None:
-            self._take_left -= len(claim.claimed)
+        self.taken += len(claim.claimed)
         self._waiting.extend((one, self._lease_end_ms(one)) for one in claim.claimed)
         self._start_waiting()
         return len(claim.claimed)
@@ -252,13 +255,14 @@ class Deliverer:
     def _idle_ms(self) -> float:
         """How long to wait for a wake-up or a change: until work falls due, or a look is due."""
         idle_ms = float(self._config.batch_timeout_ms)
-        if self._next_due_at is None or self._free() <= 0:
+        due_at = self._settler.next_due_at
+        if due_at is None or self._free() <= 0:
             return idle_ms
-        return min(idle_ms, max(_IDLE_MS_MIN, self._next_due_at - self._clock.now_ms()))
+        return min(idle_ms, max(_IDLE_MS_MIN, due_at - self._clock.now_ms()))
 
     async def _wait_for_change(self) -> None:
         self._progress.clear()
-        if self._busy:
+        if self.busy:
             await self._clock.wait(self._progress, None)
 
     # --- one attempt ------------------------------------------------------------------------------
@@ -267,20 +271,37 @@ class Deliverer:
         return self._clock.monotonic_ms() + claimed.lease_left_ms
 
     def _start_waiting(self) -> None:
-        """Start what waits while there are slots, passing over endpoints that have their share."""
+        """Start what waits while there are slots, passing over endpoints that have their share.
+
+        What waited too long for its lease is given back.
+        """
         kept: list[tuple[Claimed, float]] = []
-        while self._waiting and self._free() > 0:
+        while self._waiting:
             claimed, lease_end_ms = self._waiting.popleft()
-            if self._in_flight[claimed.delivery.endpoint_id] < self._per_endpoint:
+            if not self._has_time(claimed, lease_end_ms):
+                self._settler.add(release(claimed.delivery, self._clock.now_ms()), lease_end_ms)
+            elif (
+                self._free() > 0
+                and self._in_flight[claimed.delivery.endpoint_id] < self._per_endpoint
+            ):
                 self._start_attempt(claimed, lease_end_ms)
             else:
                 kept.append((claimed, lease_end_ms))
-        self._waiting.extendleft(reversed(kept))
+        self._waiting.extend(kept)
+
+    @property
+    def _held(self) -> Counter[str]:
+        return Counter(claimed.delivery.endpoint_id for claimed, _ in self._waiting)
+
+    def _has_time(self, claimed: Claimed, lease_end_ms: float) -> bool:
+        """Whether what is left of the lease covers the deadline and the settle."""
+        timeout_ms = (claimed.endpoint and claimed.endpoint.timeout_ms) or self._config.timeout_ms
+        return self._clock.monotonic_ms() + timeout_ms + SETTLE_MARGIN_MS <= lease_end_ms
 
     def _start_attempt(self, claimed: Claimed, lease_end_ms: float) -> None:
         endpoint_id = claimed.delivery.endpoint_id
         self._in_flight[endpoint_id] += 1
-        self._quiet.clear()
+        self._settler.expect(more=True)
         task = asyncio.ensure_future(self._deliver(claimed, lease_end_ms))
         self._attempts[task] = claimed
         task.add_done_callback(lambda done: self._end_attempt(done, endpoint_id))
@@ -295,16 +316,11 @@ class Deliverer:
             _log.error("attempt broke off", exc_info=error)
         self._start_waiting()
         if not self._attempts:
-            self._quiet.set()
+            self._settler.expect(more=False)
         self._note_progress()
 
     async def _deliver(self, claimed: Claimed, lease_end_ms: float) -> None:
-        self._settle_soon(await self._attempt(claimed, lease_end_ms), lease_end_ms)
-
-    def _settle_soon(self, settlement: Settlement, lease_end_ms: float) -> None:
-        self._unsettled.append((settlement, lease_end_ms))
-        if self._settling is None:
-            self._settling = asyncio.ensure_future(self._settle_all())
+        self._settler.add(await self._attempt(claimed, lease_end_ms), lease_end_ms)
 
     async def _attempt(self, claimed: Claimed, lease_end_ms: float) -> Settlement:
         """Take one claimed delivery from its lease to what becomes of it."""
@@ -318,7 +334,9 @@ class Deliverer:
         if (gone := give_up(delivery, now)) is not None:
             return gone
         timeout_ms = endpoint.timeout_ms or self._config.timeout_ms
-        if not self._may_start(endpoint, timeout_ms, lease_end_ms):
+        if timeout_ms > (self._limits.timeout_ms_max or timeout_ms):
+            return release(delivery, now)
+        if self._clock.monotonic_ms() + timeout_ms + SETTLE_MARGIN_MS > lease_end_ms:
             return release(delivery, now)
         body = claimed.payload.encode()
         headers = build_headers(endpoint, delivery, body, self._config, now)
@@ -330,64 +348,8 @@ class Deliverer:
             _log.info("%s", _line(delivery, endpoint, outcome, settlement, now))
         return settlement
 
-    def _may_start(self, endpoint: Endpoint, timeout_ms: int, lease_end_ms: float) -> bool:
-        """Whether the lease covers deadline and settle, and the endpoint has a share left."""
-        enough_time = self._clock.monotonic_ms() + timeout_ms + SETTLE_MARGIN_MS <= lease_end_ms
-        short_enough = timeout_ms <= (self._limits.timeout_ms_max or timeout_ms)
-        return enough_time and short_enough and self._in_flight[endpoint.id] <= self._per_endpoint
-
     async def _look_up(self, endpoint_id: str) -> Endpoint | None:
         return next(iter(await self._endpoints.get_many([endpoint_id])), None)
-
-    # --- settle and wake --------------------------------------------------------------------------
-
-    async def _settle_all(self) -> None:
-        """Settle together whatever has come in; more comes in while a settle is under way."""
-        try:
-            while self._unsettled:
-                if self._limits.linger_ms and len(self._unsettled) < _SETTLE_TOGETHER_MAX:
-                    await self._clock.wait(self._quiet, self._limits.linger_ms)
-                batch = self._unsettled[:_SETTLE_TOGETHER_MAX]
-                await self._settle(batch)
-                del self._unsettled[: len(batch)]
-        finally:
-            self._settling = None
-            self._note_progress()
-
-    async def _settle(self, batch: list[tuple[Settlement, float]]) -> None:
-        """Write a batch, again and again until the last of its leases has ended."""
-        settlements = [settlement for settlement, _ in batch]
-        give_up_at_ms = max(lease_end_ms for _, lease_end_ms in batch)
-        while True:
-            try:
-                await self._store.settle(settlements)
-                break
-            except StoreUnavailable as error:
-                if self._clock.monotonic_ms() >= give_up_at_ms:
-                    _log.error("%d outcomes are lost, their leases end: %s", len(batch), error)
-                    return
-                _log.warning("settle failed, trying again: %s", error)
-                await self._clock.wait(asyncio.Event(), _STORE_PAUSE_MS)
-            except Exception:  # noqa: BLE001 - a fault of ours must not hold up other settles
-                _log.exception("settle failed, %d leases will end", len(batch))
-                return
-        await self._wake_for(settlements)
-
-    async def _wake_for(self, settlements: list[Settlement]) -> None:
-        """Ask to be woken when retries fall due; long waits are left to the sweep."""
-        now = self._clock.now_ms()
-        delays: dict[int, int] = {}
-        for settlement in settlements:
-            if settlement.due_at is None:
-                continue
-            delay_ms = max(0, settlement.due_at - now)
-            if self._next_due_at is None or settlement.due_at < self._next_due_at:
-                self._next_due_at = settlement.due_at
-            if settlement.state is DeliveryState.READY or delay_ms <= WAKE_DELAY_MS_MAX:
-                step = delay_ms // _WAKE_STEP_MS
-                delays[step] = max(delays.get(step, 0), delay_ms)
-        for delay_ms in delays.values():
-            await self._wake_queue.wake(delay_ms)
 
 
 def _line(

@@ -267,9 +267,17 @@ class WebhookService(EndpointService):
 
     async def flush(self) -> None:
         """Deliver whatever is due now; retries that fall due later stay for later."""
-        await self.deliver_due()
-        if self._background is not None:
-            await self._background.finish()
+        await self.initialize()
+        while True:
+            deliverer = self._new_deliverer(Limits(slots=self.config.concurrency))
+            await deliverer.drain()
+            background = self._background
+            was_busy = background is not None and background.busy
+            if background is not None:
+                await background.finish()
+            # What was given back meanwhile is due again.
+            if not was_busy and not deliverer.taken:
+                return
 
     async def deliver_due(
         self,

@@ -1,0 +1,175 @@
+"""The stores' contract; ``tests/contract`` holds every store to it, sentence by sentence.
+
+All times are integer epoch ms, all sizes bytes. A store raises ``StoreUnavailable`` when it cannot
+answer or cannot know whether a write took place; every write here may then be repeated unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from webhook.domain.ids import DeliveryRef
+from webhook.domain.lifecycle import Settlement
+from webhook.domain.model import Delivery, Endpoint, Event, NewEvent
+from webhook.ports.records import (
+    AcceptResult,
+    Claim,
+    ClaimRequest,
+    DeliveryQuery,
+    EndpointQuery,
+    EventQuery,
+    FirstAttempts,
+    Page,
+    SweepReport,
+)
+
+
+class WebhookEndpointStore(Protocol):
+    """Keeps endpoints. ``tenant`` None means any tenant."""
+
+    async def add(self, endpoints: Sequence[Endpoint]) -> None:
+        """Add all of them or none. One that is there with the same id already is left as it is.
+
+        Raises ``Conflict`` with the pointer ``/{index}/external_id`` when an external id is taken
+        in its tenant, by a stored endpoint or an earlier one of the call.
+        """
+        ...
+
+    async def update(self, endpoint: Endpoint) -> None:
+        """Replace the endpoint whose stored revision is ``endpoint.revision - 1``.
+
+        Raises ``Conflict`` when the stored revision is another one or, with the pointer
+        ``/external_id``, when the external id is taken; ``NotFound`` when its tenant has no such
+        endpoint. An update that is stored already, word for word, is a repeat: nothing changes.
+        """
+        ...
+
+    async def remove(self, tenant: str | None, endpoint_id: str, now: int) -> bool:
+        """Remove an endpoint at once; False when there was none.
+
+        It is not listed, matched, claimed or got any more, its external id is free, and its
+        pending deliveries read as ``canceled`` at ``now``, because of ``ENDPOINT_REMOVED``. The
+        sweep writes that in pieces, and reads as before.
+        """
+        ...
+
+    async def get(self, tenant: str | None, endpoint_id: str) -> Endpoint | None:
+        """Return one endpoint, or None."""
+        ...
+
+    async def get_many(self, endpoint_ids: Sequence[str]) -> list[Endpoint]:
+        """Return those that exist, of any tenant, in any order."""
+        ...
+
+    async def match(self, events: Sequence[NewEvent]) -> list[list[str]]:
+        """Return for each event the ids of the active endpoints of its tenant that receive it."""
+        ...
+
+    async def list(self, query: EndpointQuery) -> Page[Endpoint]:
+        """Return endpoints, oldest first."""
+        ...
+
+
+class WebhookDeliveryStore(Protocol):
+    """Keeps events and deliveries, the truth that no queue message can lose."""
+
+    async def accept(
+        self,
+        events: Sequence[NewEvent],
+        first: FirstAttempts,
+        now: int,
+        targets: Sequence[Sequence[str]] | None = None,
+    ) -> AcceptResult:
+        """Store events and one delivery per matching endpoint, all or nothing, in one round trip.
+
+        ``targets`` gives the endpoints' ids per event, each counted once; None lets a store that
+        keeps endpoints too match them itself, and is a ``ValueError`` elsewhere. An event whose
+        ``name`` its tenant has used already with the same ``content_hash`` is a duplicate: nothing
+        is stored, the first answer is given. Raises ``Conflict`` with the pointer ``/{index}`` when
+        the content differs, also within the call. The first ``first.limit`` deliveries that may be
+        sent at once come back leased (claim 1) until ``now + first.lease_ms``, the others are
+        ready. Repeating the call with the same keys stores nothing twice and is no duplicate; it
+        returns what is still leased with claim 1.
+        """
+        ...
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        """Lease due deliveries to the caller; each to one claimer only.
+
+        First what was scheduled for ``now`` or earlier, and leases that have ended by then (at the
+        very ms), become ready, at most ``CLAIM_DUE_MAX`` a claim, the longest overdue first. An
+        ended lease raises ``interruptions`` and is noted among the attempts: the number of the next
+        one, started at the lease's end, ``interrupted``, with the text ``INTERRUPTED``; no attempt
+        is counted. Then ready deliveries of active endpoints are taken, oldest event first within
+        an endpoint, lane by lane from ``start``. Each claim raises the claim number. An endpoint
+        that is not known where endpoints are kept elsewhere counts as active.
+        """
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[DeliveryRef]:
+        """Apply settlements, all in one atomic write; return those that were applied.
+
+        One is applied only if the delivery's claim number and attempt count are still those it
+        names and the delivery is leased, or ready because its lease ended (ready and
+        ``interruptions`` above 0). Others change nothing and raise nothing, nor does an unknown
+        delivery. An attempt is counted and added to the log, which keeps the first
+        ``ATTEMPTS_FIRST_KEPT`` and the last ``ATTEMPTS_LAST_KEPT`` entries. ``interruptions``
+        becomes 0, except when the delivery is given back without an attempt. ``disable_endpoint``
+        sets an active endpoint to ``error`` (its revision rises), where the store keeps endpoints.
+        While its endpoint is removed and the sweep has not come yet, a delivery can still be
+        settled: what was delivered was delivered.
+        """
+        ...
+
+    async def replay(self, tenant: str | None, ref: DeliveryRef, now: int) -> Delivery | None:
+        """Start a new run of a finished delivery and return it, ready; None when unknown.
+
+        A pending delivery is returned unchanged (its state tells). The claim number, the attempts
+        and their count stay; ``run_start`` becomes that count, ``due_at`` is ``now``,
+        ``interruptions`` is 0, ``reason`` and ``completed_at`` go. Raises ``Conflict`` when the
+        endpoint was removed, where the store keeps endpoints.
+        """
+        ...
+
+    async def get_event(self, tenant: str, event_id: str) -> Event | None:
+        """Return one event by its id: a caller's own, of any form, or else ours."""
+        ...
+
+    async def list_events(self, query: EventQuery) -> Page[Event]:
+        """Return events, newest first."""
+        ...
+
+    async def get_delivery(self, tenant: str | None, ref: DeliveryRef) -> Delivery | None:
+        """Return one delivery with its attempts, or None."""
+        ...
+
+    async def list_deliveries(self, query: DeliveryQuery) -> Page[Delivery]:
+        """Return deliveries, newest event first."""
+        ...
+
+    async def sweep(self, now: int, events_before: int, limit: int) -> SweepReport:
+        """Do one bounded piece of the tidying, safe beside another sweep.
+
+        Write down as canceled what waits for a removed endpoint (what is scheduled or leased there
+        may be left until it is due); remove events accepted before ``events_before`` with their
+        deliveries and names, never one with a pending delivery. At most ``limit`` deliveries are
+        canceled and at most ``limit`` events removed. Calls while ``more`` holds come to an end,
+        and nothing is left to do then.
+        """
+        ...
+
+
+class WebhookPersistence(msgspec.Struct, kw_only=True):
+    """The two stores, and how to open and close what is behind them.
+
+    ``joint`` says that both keep their rows in one place, so that an accept needs no match first.
+    """
+
+    endpoint_store: WebhookEndpointStore
+    delivery_store: WebhookDeliveryStore
+    joint: bool = False
+    init: Callable[[], Awaitable[None]] | None = None
+    close: Callable[[], Awaitable[None]] | None = None
