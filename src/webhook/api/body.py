@@ -11,7 +11,7 @@ from webhook.api.errors import BodyTooLarge, ClientGone, NotJson, UnsupportedMed
 from webhook.api.fields import field_error
 from webhook.api.operation import Call
 from webhook.domain.errors import InvalidInput
-from webhook.domain.json_text import check_depth, check_text, parse, refuse_repeats
+from webhook.domain.json_text import check_depth, check_text, escape, parse, refuse_repeats
 
 BODY_BYTES_MAX = 256 * 1024
 _BOM = b"\xef\xbb\xbf"
@@ -95,7 +95,7 @@ def explained(
     except InvalidInput as not_json:
         return NotJson(not_json.message, not_json.errors)
     try:
-        check_text(text)
+        _check_strings(document)
         refuse(document)
     except InvalidInput as found:
         return found
@@ -103,6 +103,19 @@ def explained(
         return NotJson.at("", f"Not JSON: {error}.")
     field = field_error(error, document, kind)
     return InvalidInput.at(field.pointer, field.detail)
+
+
+def _check_strings(value: object, pointer: str = "") -> None:
+    """Raise ``InvalidInput`` at the string that the decoder could not make text of."""
+    if isinstance(value, str):
+        check_text(value, pointer)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            check_text(name, pointer)
+            _check_strings(item, f"{pointer}/{escape(name)}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_strings(item, f"{pointer}/{index}")
 
 
 def _too_large(bytes_max: int) -> BodyTooLarge:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any
@@ -37,6 +38,7 @@ _HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 _HOW_TO_READ = """<p><code>$WEBHOOK</code> is where the service is, <code>$TOKEN</code> its token.
 See <a href="#schemas">schemas</a>, <a href="#problems">problems</a>, and for programs
 <a href="/openapi.json">openapi.json</a>.</p>"""
+_CODE = re.compile("(`+)([^`]+)`+")
 type _Json = dict[str, Any]
 
 
@@ -79,7 +81,7 @@ def _operation(
 ) -> Iterator[str]:
     yield f'<section id="{operation["operationId"]}"><h3>{escape(operation["summary"])}</h3>'
     yield f'<p><code><span class="method">{method}</span> {escape(path)}</code></p>'
-    yield f"<p>{escape(operation['description'])}</p>"
+    yield f"<p>{_prose(operation['description'])}</p>"
     if operation["parameters"]:
         yield "<h4>Parameters</h4>"
         yield _fields(
@@ -99,7 +101,7 @@ def _operation(
             continue
         kinds = [_kind(content["schema"]) for content in answer.get("content", {}).values()]
         yield f"<dt><code>{status}</code> {' '.join(kinds)}</dt>"
-        yield f"<dd>{escape(answer['description'])}</dd>"
+        yield f"<dd>{_prose(answer['description'])}</dd>"
     links = (f'<a href="#problem-{s}">{problems[s]["status"]} {s}</a>' for s in slugs)
     yield f"</dl><p class=quiet>Problems: {', '.join(links)}</p></section>"
 
@@ -116,7 +118,7 @@ def _curl(method: str, path: str, operation: _Json, example: object) -> str:
 
 def _component(name: str, schema: _Json) -> Iterator[str]:
     yield f'<section id="schema-{escape(name)}"><h3>{escape(schema.get("title", name))}</h3>'
-    yield f"<p>{escape(schema.get('description', ''))}</p>"
+    yield f"<p>{_prose(schema.get('description', ''))}</p>"
     if "properties" in schema:
         required = schema.get("required", ())
         yield _fields(
@@ -136,7 +138,7 @@ def _fields(fields: Iterable[tuple[str, _Json]]) -> str:
         if "default" in schema and schema["default"] is not None:
             notes.append(f"default {json.dumps(schema['default'])}")
         quiet = f' <span class="quiet">{escape(", ".join(notes))}</span>' if notes else ""
-        description = escape(field.get("description", ""))
+        description = _prose(field.get("description", ""))
         rows.append(f"<dt><code>{escape(name)}</code> {_kind(schema)}{quiet}</dt>")
         rows.append(f"<dd>{description}</dd>" if description else "")
     return f"<dl>{''.join(rows)}</dl>"
@@ -145,8 +147,12 @@ def _fields(fields: Iterable[tuple[str, _Json]]) -> str:
 def _problem(problem: _Json) -> str:
     return (
         f'<section id="problem-{problem["slug"]}"><h3><code>{problem["status"]}</code> '
-        f"{escape(problem['title'])}</h3><p>{escape(problem['remedy'])}</p></section>"
+        f"{escape(problem['title'])}</h3><p>{_prose(problem['remedy'])}</p></section>"
     )
+
+
+def _prose(text: str) -> str:
+    return _CODE.sub(r"<code>\2</code>", escape(text))
 
 
 def _kind(schema: _Json) -> str:

@@ -1,0 +1,60 @@
+"""The app behind a real uvicorn on a port of its own, in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from typing import Self
+
+import uvicorn
+
+from webhook import WebhookConfig, WebhookRuntimeService
+from webhook.api import ApiSettings, create_app
+
+TOKEN = "correct-horse-battery-staple"
+WAIT_S = 20.0
+
+
+class Served:
+    """A service that keeps everything in memory, answering at ``url`` while entered."""
+
+    def __init__(self, config: WebhookConfig | None = None) -> None:
+        self.token = TOKEN
+        self._config = config or WebhookConfig(allow_private_hosts=True, allow_http=True)
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._server: uvicorn.Server | None = None
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(WAIT_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.should_exit = True
+        self._thread.join(WAIT_S)
+        self._socket.close()
+
+    async def _serve(self) -> None:
+        async with WebhookRuntimeService(self._config) as service:
+            app = create_app(ApiSettings(token=self.token), service)
+            config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False)
+            self._server = _Server(config, self._ready)
+            await self._server.serve(sockets=[self._socket])
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready.set()

@@ -1,0 +1,20 @@
+"""Each bad request is told which field is wrong and what to do, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.api.bad_input import BAD_INPUT, BadInput, stored
+from tests.api.server import Served
+
+
+@pytest.mark.parametrize("case", BAD_INPUT, ids=lambda case: case.name)
+def test_is_refused_with_words_and_stores_nothing(served: Served, case: BadInput) -> None:
+    before = stored(served.url, served.token)
+    case.check(case.send(served.url, served.token))
+    assert stored(served.url, served.token) == before
+
+
+def test_the_table_names_each_case_once() -> None:
+    names = [case.name for case in BAD_INPUT]
+    assert sorted(names) == sorted(set(names))
