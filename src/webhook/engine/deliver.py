@@ -99,7 +99,7 @@ class Deliverer:
             linger_ms=limits.linger_ms,
             note_progress=self._note_progress,
         )
-        self._claiming = False
+        self._claiming = self._more = False
         # Set at each end of a claim, an attempt or a settle; and what the loop waits for.
         self._progress = asyncio.Event()
         self._wake = asyncio.Event()
@@ -150,12 +150,12 @@ class Deliverer:
         of which nobody has been told.
         """
         while until_ms is None or self._clock.monotonic_ms() < until_ms:
+            self._more = False
             took = await self._claim_into_slots()
-            if took:
-                continue
-            if not self.busy:
+            if not took and not self.busy and not self._more:
                 return False
-            await self._wait_for_change()
+            if not took:
+                await self._wait_for_change()
         self._release_waiting()
         await self.finish()
         return True
@@ -248,6 +248,7 @@ class Deliverer:
             # Before sending, so that other claimers share the work.
             await self._wake_queue.wake(0)
         self.taken += len(claim.claimed)
+        self._more = claim.more
         self._waiting.extend((one, self._lease_end_ms(one)) for one in claim.claimed)
         self._start_waiting()
         return len(claim.claimed)

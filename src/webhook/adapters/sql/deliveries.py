@@ -132,7 +132,7 @@ class SqlDeliveryStore(DeliveryLists):
                         request.payload_bytes_max,
                     ),
                 ),
-                (statements.CLAIM_REST, (None, request.start, lanes)),
+                (statements.CLAIM_REST, (at, request.start, lanes)),
             ]
         )
         # The walk's order: beyond the start first, then round to it.
@@ -185,7 +185,7 @@ class SqlDeliveryStore(DeliveryLists):
         old = (self._sweep_tenant, _SWEEP_TENANTS, key_floor(events_before), limit)
         canceled, deliveries, _, events, _, tenants = await self._database.batch(
             [
-                (read_statements.SWEEP_REMOVED, (start, limit + _LANES_SPARE, limit)),
+                (read_statements.SWEEP_REMOVED, (None, start, limit + _LANES_SPARE, limit)),
                 (read_statements.SWEEP_OLD_DELIVERIES, old),
                 (read_statements.SWEEP_OLD_NAMES, old),
                 (read_statements.SWEEP_OLD_EVENTS, old),

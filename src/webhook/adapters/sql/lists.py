@@ -52,6 +52,8 @@ class DeliveryLists:
 
     async def list_deliveries(self, query: DeliveryQuery) -> Page[Delivery]:
         """Return deliveries by the narrowest way in: endpoint, dead letters, or events."""
+        if _outside(query):
+            return Page([])
         below, place = _cursor(query)
         owner = query.tenant if query.endpoint_id is None else lane_of(query.endpoint_id)
         since = query.event_key or _from(query.since)
@@ -77,6 +79,14 @@ def _way_in(query: DeliveryQuery) -> tuple[str, str]:
     if query.status in _DEAD and query.event_key is None:
         return sql.DELIVERIES_BY_DEATH, sql.SCANNED_BY_DEATH
     return sql.DELIVERIES_BY_EVENT, sql.SCANNED_BY_EVENT
+
+
+def _outside(query: DeliveryQuery) -> bool:
+    """Whether the one event that is asked for was accepted outside the time that is asked for."""
+    key = query.event_key
+    if key is None:
+        return False
+    return key < _from(query.since) or key >= _below(query.until)
 
 
 def _states(status: DeliveryStatus) -> list[str]:

@@ -8,7 +8,7 @@ position; it is compared column by column, since row values would read the whole
 
 from __future__ import annotations
 
-from webhook.adapters.sql.statements import NOW
+from webhook.adapters.sql.statements import NOW, WALK
 from webhook.ports import SCAN_ROWS_MAX
 
 # --- endpoints ------------------------------------------------------------------------------------
@@ -252,16 +252,10 @@ ENDPOINT_REMOVED = "SELECT 1 FROM endpoints WHERE lane = ?1 AND status = 'remove
 
 # --- sweep ----------------------------------------------------------------------------------------
 
-# ?1 start, ?2 lanes, ?3 how many. Walks the lanes with work that is due, as a claim does, and
+# ?2 start, ?3 lanes, ?4 how many. Walks the lanes with work that is due, as a claim does, and
 # cancels what waits for a removed endpoint; what is scheduled there falls due first.
-SWEEP_REMOVED = """
-WITH RECURSIVE lanes (lane) AS (
-  SELECT (SELECT min(lane) FROM deliveries WHERE state = 'ready' AND lane > ?1)
-  UNION ALL
-  SELECT (SELECT min(r.lane) FROM deliveries AS r WHERE r.state = 'ready' AND r.lane > l.lane)
-  FROM lanes AS l WHERE l.lane IS NOT NULL
-  LIMIT ?2
-)
+SWEEP_REMOVED = f"""
+WITH {WALK}
 UPDATE deliveries SET
   state = 'canceled', due_at = NULL, reason = 'the endpoint was removed',
   completed_at = c.removed_at
@@ -272,10 +266,10 @@ FROM (
   CROSS JOIN json_each((
     SELECT json_group_array(key) FROM (
       SELECT key FROM deliveries INDEXED BY deliveries_ready
-      WHERE state = 'ready' AND lane = l.lane ORDER BY key LIMIT ?3
+      WHERE state = 'ready' AND lane = l.lane ORDER BY key LIMIT ?4
     )
   )) AS k
-  LIMIT ?3
+  LIMIT ?4
 ) AS c
 WHERE deliveries.lane = c.lane AND deliveries.key = c.key
 RETURNING lane

@@ -87,7 +87,8 @@ FROM (
   FROM (
     SELECT
       t.value AS lane, e.key AS key, e.tenant AS tenant, j.value ->> 'size' AS size,
-      j.key AS place, t.key AS target, coalesce(p.timeout_ms, ?6) <= ?5 AS quick
+      j.key AS place, t.key AS target,
+      coalesce(p.timeout_ms, ?6) <= ?5 AND coalesce(p.status, 'active') = 'active' AS quick
     FROM json_each(?2) AS j
     CROSS JOIN events AS e ON e.tenant = j.value ->> 'tenant' AND e.key = j.value ->> 'key'
     CROSS JOIN json_each(e.targets) AS t
@@ -146,7 +147,7 @@ WHERE d.lane = due.lane AND d.key = due.key
 
 # Walks from lane to lane on deliveries_ready, one seek each, from ?2 round to ?2 again, at most ?3
 # lanes. Rows of (a, b) > (?, ?) would read the whole index: each seek moves one column only.
-_WALK = """
+WALK = """
 RECURSIVE lanes (lane, lap) AS (
   SELECT (SELECT min(lane) FROM deliveries WHERE state = 'ready' AND lane > ?2), 0
   UNION ALL
@@ -167,7 +168,7 @@ RECURSIVE lanes (lane, lap) AS (
 # ?1 now, ?2 start, ?3 lanes, ?4 how many, ?5 per lane, ?6 {lane: held already}, ?7 lease ms,
 # ?8 payload bytes. Takes up to ?5 of each active lane until ?4 are found, then reads no further.
 CLAIM_READY = f"""
-WITH {_WALK},
+WITH {WALK},
 candidates (lane, key, size) AS (
   SELECT l.lane, k.value ->> 0, k.value ->> 1
   FROM lanes AS l
@@ -202,14 +203,16 @@ RETURNING
   (SELECT {_ENDPOINT} FROM endpoints AS p WHERE p.lane = deliveries.lane) AS endpoint
 """
 
-# ?2 start, ?3 lanes (?1 is unused, so that the walk reads the same everywhere). What remains.
+# ?1 now, ?2 start, ?3 lanes. What remains: ready in active lanes, or due and not made ready yet.
 CLAIM_REST = f"""
-WITH {_WALK}
+WITH {WALK}
 SELECT
   EXISTS (
     SELECT 1 FROM lanes AS l
     LEFT JOIN endpoints AS p ON p.lane = l.lane
     WHERE l.lane IS NOT NULL AND coalesce(p.status, 'active') = 'active'
+  ) OR EXISTS (
+    SELECT 1 FROM deliveries WHERE state IN ('scheduled', 'leased') AND due_at <= {NOW}
   ) AS more,
   (SELECT min(due_at) FROM deliveries WHERE state IN ('scheduled', 'leased')) AS next_due_at
 """
