@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,19 +85,15 @@ class Greeting(NamedTuple):
     def _curl(self, path: str, body: object, *, terminal: bool) -> str:
         lines = [f"curl -sS {self.url}/v1/{path}", "-H 'Content-Type: application/json'"]
         if self.token is not None:
-            lines.append(f'-H "Authorization: Bearer {self._shown_token(terminal=terminal)}"')
+            lines.append(f"-H {self._authorization(self.token, terminal=terminal)}")
         lines.append(f"-d '{json.dumps(body, separators=(',', ':'))}'")
         return " \\\n  ".join(lines)
 
-    def _shown_token(self, *, terminal: bool) -> str:
+    def _authorization(self, token: str, *, terminal: bool) -> str:
         # A token of the caller's own must not end up in a log.
         if self.settings.api_token and not terminal:
-            return "$WEBHOOK_API_TOKEN"
-        return (self.token or "").translate(_ESCAPES)
-
-
-# What a shell would read inside double quotes.
-_ESCAPES = str.maketrans({character: f"\\{character}" for character in '\\"$`!'})
+            return '"Authorization: Bearer $WEBHOOK_API_TOKEN"'
+        return shlex.quote(f"Authorization: Bearer {token}")
 
 
 def _short(path: Path) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
+
+from webhook.cli.terminal import coloured
 
 _RED, _YELLOW, _DIM, _END = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
 
@@ -17,7 +18,7 @@ def set_up_logs(level: str) -> None:
     if not terminal:
         handler.setFormatter(_Whole("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     else:
-        handler.setFormatter(_Short(colour="NO_COLOR" not in os.environ))
+        handler.setFormatter(_Short(colour=coloured()))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # What it says below a warning, our own lines say already.
     logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.root.level))

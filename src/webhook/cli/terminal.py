@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import IntEnum
 from typing import NoReturn
 
@@ -22,12 +23,29 @@ class ExitCode(IntEnum):
 
 def stdout() -> Console:
     """Return where results go. Lines are not wrapped, so that they can be pasted."""
-    return Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+    return _console(to_stderr=False)
 
 
 def stderr() -> Console:
     """Return where warnings and errors go."""
-    return Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+    return _console(to_stderr=True)
+
+
+def coloured() -> bool:
+    """Whether a terminal may be given colours; see https://no-color.org."""
+    return not os.environ.get("NO_COLOR")
+
+
+def _console(*, to_stderr: bool) -> Console:
+    return Console(
+        stderr=to_stderr,
+        # Rich itself would still print bold and dim.
+        color_system="auto" if coloured() else None,
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
 
 
 def warn(sentence: str) -> None:
