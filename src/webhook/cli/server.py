@@ -17,6 +17,8 @@ import uvicorn
 from rich.console import Console
 from rich.text import Text
 
+# The sender that the service will choose: if it cannot be had, that is said before anything begins.
+import webhook.adapters.aiohttp_sender  # noqa: F401
 from webhook import WebhookRuntimeService
 from webhook.api import ApiSettings, create_app
 from webhook.cli.greeting import Greeting
