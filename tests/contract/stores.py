@@ -19,14 +19,22 @@ from webhook.adapters.memory import (
 )
 from webhook.ports import WebhookPersistence
 
-if sys.platform == "emscripten":
+type Maker = Callable[[], WebhookPersistence]
+# Gives a folder of the test's own; asked only by stores that keep files.
+type Folder = Callable[[], Path]
+
+IN_WORKER = sys.platform == "emscripten"
+
+if IN_WORKER:
     from .d1_store import d1_persistence, d1_separate_persistence
 else:
     from .sqlite_stores import sqlite_persistence, sqlite_separate_persistence
 
-type Maker = Callable[[], WebhookPersistence]
-# Gives a folder of the test's own; asked only by stores that keep files.
-type Folder = Callable[[], Path]
+    def d1_persistence(_folder: Folder) -> WebhookPersistence:
+        """Say that there is no D1 here; nobody asks."""
+        raise LookupError("D1 is inside the Worker only.")
+
+    d1_separate_persistence = d1_persistence
 
 
 class StoreKind(NamedTuple):
@@ -51,17 +59,20 @@ def _memory_separate(_folder: Folder) -> WebhookPersistence:
 
 
 def store_kinds() -> dict[str, StoreKind]:
-    """Return the kinds that can be made here: inside the Worker only its own database."""
-    if sys.platform == "emscripten":
-        return {
-            "d1": StoreKind(d1_persistence, joint=True),
-            "d1-separate": StoreKind(d1_separate_persistence, joint=False, whole=False),
-        }
+    """Return the kinds that tests have here: inside the Worker only its own database."""
+    d1 = {
+        "d1": StoreKind(d1_persistence, joint=True),
+        "d1-separate": StoreKind(d1_separate_persistence, joint=False, whole=False),
+    }
+    if IN_WORKER:
+        return d1
     return {
         "memory": StoreKind(_memory, joint=True),
         "memory-separate": StoreKind(_memory_separate, joint=False),
         "sqlite": StoreKind(sqlite_persistence, joint=True),
         "sqlite-separate": StoreKind(sqlite_separate_persistence, joint=False),
+        # Outside, each of these shows how its inner test ended; see conftest.py.
+        **d1,
     }
 
 

@@ -146,6 +146,8 @@ class SqlDeliveryStore(DeliveryLists):
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[DeliveryRef]:
         """Apply settlements in one round trip; a statement more where an endpoint is disabled."""
+        if not settlements:
+            return []
         rows = [settlement_row(settlement) for settlement in settlements]
         batch: list[Statement] = [(statements.SETTLE, (chunk,)) for chunk in json_chunks(rows)]
         count = len(batch)
