@@ -72,7 +72,9 @@ class WebhookRuntimeService(WebhookService):
     async def initialize(self) -> None:
         """Open the store, and start the background loop where there is to be one."""
         await super().initialize()
-        if self._auto_start and self._own_wake is not None:
+        if self._auto_start and self._own_wake is not None and not self.runs_here:
+            # Nobody can wait for an event of an event loop that has ended.
+            self._own_wake.renew()
             self.start(self._own_wake.event)
 
     async def stop(self, grace_ms: float | None = None) -> Stopped:

@@ -33,6 +33,10 @@ class AsyncioWake:
         self._loop = loop
         self._timer = loop.call_at(due, self._ring)
 
+    def renew(self) -> None:
+        """Make a new event, for whoever waits in another event loop than before."""
+        self.event = asyncio.Event()
+
     def clear(self) -> None:
         """Take note of the hint: the event is unset, a timer goes on."""
         self.event.clear()

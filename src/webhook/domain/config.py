@@ -15,6 +15,9 @@ from webhook.domain.secret import secret_bytes
 
 TIMEOUT_MS_MAX = 30_000
 SETTLE_MARGIN_MS = 5_000
+# What a claim itself may take out of its lease.
+CLAIM_MARGIN_MS = 5_000
+LEASE_MS_MIN = TIMEOUT_MS_MAX + SETTLE_MARGIN_MS + CLAIM_MARGIN_MS
 JITTER_DEFAULT = 0.2
 
 
@@ -104,7 +107,7 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         _within("batch_size", self.batch_size, 1, 100)
         _within("batch_timeout_ms", self.batch_timeout_ms, 1, 3_600_000)
         _within("concurrency", self.concurrency, 1, 10_000)
-        _within("lease_ms", self.lease_ms, TIMEOUT_MS_MAX + SETTLE_MARGIN_MS, 900_000)
+        _within("lease_ms", self.lease_ms, LEASE_MS_MIN, 900_000)
         _within("retention_days", self.retention_days, 1, 36_500)
         for delay in self.retry_schedule_s or ():
             _within("retry_schedule_s", delay, 0, DELAY_MAX_MS / 1000)

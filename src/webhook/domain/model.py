@@ -193,6 +193,12 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
         return self.state.status
 
     @property
+    def untried(self) -> bool:
+        """Whether its first attempt is still to come, or under way."""
+        pending = self.state in (DeliveryState.READY, DeliveryState.LEASED)
+        return pending and not self.attempts_made and not self.attempts
+
+    @property
     def created_at(self) -> int:
         """When the event was accepted."""
         return key_time_ms(self.key)

@@ -18,6 +18,7 @@ from webhook.domain.ids import KeyMaker, is_endpoint_id
 from webhook.domain.model import Endpoint
 from webhook.domain.secret import BYTES_MADE, make_secret
 from webhook.domain.url_rules import UrlRules
+from webhook.engine.hints import Hints
 from webhook.engine.probe import ProbeResult, probe
 from webhook.ports import (
     Chance,
@@ -47,7 +48,7 @@ class EndpointService:
         self._persistence = persistence
         self._endpoints = persistence.endpoint_store
         self._sender = sender
-        self._wake_queue = wake_queue
+        self._wake_queue = Hints(wake_queue)
         self._clock = clock
         self._chance = chance
         self._keys = KeyMaker(chance.random_bytes)

@@ -11,10 +11,11 @@ from webhook.domain.config import WebhookConfig
 from webhook.domain.errors import Conflict, FieldError, InvalidInput, NotFound, WebhookError
 from webhook.domain.event import TENANT_DEFAULT, WebhookEvent, name_problem
 from webhook.domain.ids import parse_delivery_id
-from webhook.domain.model import Delivery, DeliveryStatus, Event, NewEvent
+from webhook.domain.model import Delivery, DeliveryState, DeliveryStatus, Event, NewEvent
 from webhook.engine.accept import accept, prepare_all
-from webhook.engine.deliver import Deliverer, Limits
+from webhook.engine.deliver import Deliverer
 from webhook.engine.endpoints import EndpointService
+from webhook.engine.limits import Limits
 from webhook.ports import (
     NO_FIRST_ATTEMPTS,
     AcceptedEvent,
@@ -35,6 +36,8 @@ _log = logging.getLogger("webhook.service")
 _DAY_MS = 86_400_000
 _SWEEP_EVERY_MS = 60_000
 _PAGE = 250
+_LOOK_AGAIN_MS = 50
+_FLUSH_ROUNDS_MAX = 100
 SWEEP_ROWS = 500
 SWEEP_PIECES = 20
 # In a Worker: of 6 connections one stays free, and waitUntil ends 30 s after the response.
@@ -78,6 +81,7 @@ class WebhookService(EndpointService):
         self._wakes_somebody = wakes_somebody
         self._warned = False
         self._background: Deliverer | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Future[None]] = []
         self._wake: asyncio.Event | None = None
         self._stop: asyncio.Event | None = None
@@ -150,21 +154,42 @@ class WebhookService(EndpointService):
         except Conflict as error:
             raise _of_the_only_event(error) from None
         await deliverer.finish()
-        if result.waiting:
-            await deliverer.drain()
-        return await self._all_deliveries(event.tenant, result.events[0].key)
+        return await self._first_attempts_made(deliverer, event.tenant, result.events[0].key)
+
+    async def _first_attempts_made(
+        self, deliverer: Deliverer, tenant: str, key: str
+    ) -> list[Delivery]:
+        """Deliver until each delivery of an event has had its first attempt; return them.
+
+        What somebody else has claimed is waited for, no longer than a lease.
+        """
+        end_ms = self._clock.monotonic_ms() + self.config.lease_ms
+        nothing_due = False
+        while True:
+            found = await self._all_deliveries(tenant, key)
+            untried = {delivery.state for delivery in found if delivery.untried}
+            # What is ready and yet not due belongs to an endpoint that was paused meanwhile.
+            stuck = nothing_due and untried == {DeliveryState.READY}
+            if not untried or stuck or self._clock.monotonic_ms() >= end_ms:
+                return found
+            if await deliverer.deliver_some():
+                end_ms = self._clock.monotonic_ms() + self.config.lease_ms
+            else:
+                nothing_due = not deliverer.more
+                await self._clock.wait(asyncio.Event(), _LOOK_AGAIN_MS)
 
     async def _accept_and_begin(
         self, deliverer: Deliverer, prepared: list[NewEvent]
     ) -> AcceptResult:
         """Accept with as many first attempts as there are free slots, and start those."""
-        first = deliverer.reserve()
+        first = deliverer.reserve(shared=deliverer is self._background)
+        asked_ms = self._clock.monotonic_ms()
         claimed: list[Claimed] = []
         try:
             result = await accept(self._persistence, prepared, first, self._clock)
             claimed = result.claimed
         finally:
-            deliverer.begin(first, claimed)
+            deliverer.begin(first, claimed, asked_ms)
         return result
 
     async def _all_deliveries(self, tenant: str, key: str) -> list[Delivery]:
@@ -228,13 +253,20 @@ class WebhookService(EndpointService):
 
     # --- delivering -------------------------------------------------------------------------------
 
+    @property
+    def runs_here(self) -> bool:
+        """Whether the background loop runs, and in this event loop."""
+        return self._background is not None and self._loop is asyncio.get_running_loop()
+
     def start(self, wake: asyncio.Event) -> None:
         """Start the background loop and the sweep in the running event loop.
 
         ``wake`` is set by the wake queue when something is due.
         """
-        if self._background is not None:
+        if self.runs_here:
             return
+        # What ran in an event loop that has ended since is left to its leases.
+        self._loop = asyncio.get_running_loop()
         self._background = self._new_deliverer(Limits(slots=self.config.concurrency))
         self._wake, self._stop = wake, asyncio.Event()
         self._tasks = [
@@ -253,30 +285,33 @@ class WebhookService(EndpointService):
 
         What is given back is due at once, for whoever claims next.
         """
-        background, self._background = self._background, None
-        if background is None:
+        background = self._background
+        if background is None or not self.runs_here:
+            self._background = None
             return Stopped(0, 0)
         self.stop_claiming()
         under_way = background.under_way
+        ended = asyncio.Event()
         ending = asyncio.ensure_future(_end(self._tasks, background))
-        self._tasks = []
-        await asyncio.wait([ending], timeout=None if grace_ms is None else grace_ms / 1000)
+        ending.add_done_callback(lambda _: ended.set())
+        await self._clock.wait(ended, grace_ms)
         ending.cancel()
         given_back = await background.abandon()
+        # Not before: an emit that comes meanwhile must not start another loop.
+        if self._background is background:
+            self._background, self._tasks = None, []
         return Stopped(max(0, under_way - given_back), given_back)
 
     async def flush(self) -> None:
-        """Deliver whatever is due now; retries that fall due later stay for later."""
+        """Deliver whatever is due now; retries that fall due later stay for later.
+
+        Raises ``StoreUnavailable`` when the store does not answer for long.
+        """
         await self.initialize()
-        while True:
-            deliverer = self._new_deliverer(Limits(slots=self.config.concurrency))
-            await deliverer.drain()
-            background = self._background
-            was_busy = background is not None and background.busy
-            if background is not None:
-                await background.finish()
-            # What was given back meanwhile is due again.
-            if not was_busy and not deliverer.taken:
+        for _ in range(_FLUSH_ROUNDS_MAX):
+            await self._new_deliverer(Limits(slots=self.config.concurrency)).drain()
+            # What the background loop gave back meanwhile is due again.
+            if self._background is None or not await self._background.finish_present():
                 return
 
     async def deliver_due(
@@ -287,7 +322,8 @@ class WebhookService(EndpointService):
     ) -> bool:
         """Claim and deliver until nothing is due, or ``limits`` or ``budget_ms`` are used up.
 
-        Return whether due work may be left; a hint was sent for it.
+        Return whether due work may be left; a hint was sent for it. Raises ``StoreUnavailable``
+        when the store does not answer for long.
         """
         await self.initialize()
         deliverer = self._new_deliverer(limits or Limits(slots=self.config.concurrency))
@@ -321,6 +357,8 @@ class WebhookService(EndpointService):
                 await self.sweep()
             except WebhookError as error:
                 _log.warning("sweep failed, trying again in a minute: %s", error)
+            except Exception:  # noqa: BLE001 - a sweep that ends would let the store grow
+                _log.exception("sweep failed, trying again in a minute")
 
     def _new_deliverer(self, limits: Limits) -> Deliverer:
         return Deliverer(

@@ -6,20 +6,26 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from webhook.domain.errors import StoreUnavailable
+import msgspec
+
+from webhook.domain.errors import Conflict, NotFound, StoreUnavailable
+from webhook.domain.ids import DeliveryRef
 from webhook.domain.lifecycle import Settlement
-from webhook.ports import Clock, WakeQueue, WebhookDeliveryStore
+from webhook.domain.model import DeliveryState, EndpointStatus
+from webhook.ports import Clock, WakeQueue, WebhookDeliveryStore, WebhookEndpointStore
 
 _log = logging.getLogger("webhook.delivery")
 WAKE_DELAY_MS_MAX = 120_000
 STORE_PAUSE_MS = 500
 _WAKE_STEP_MS = 5_000
 _TOGETHER_MAX = 100
+_DISABLE_TRIES = 3
 
 
 class Settler:
     """Writes outcomes as they come, together whatever came while a write was under way.
 
+    ``endpoints_apart`` are disabled here after the settle, since the delivery store cannot.
     While more is to come, an outcome waits ``linger_ms`` for others. ``note_progress`` is called
     after each round. ``next_due_at`` is the earliest time at which something that it wrote falls
     due, until somebody takes note of it and clears it.
@@ -29,13 +35,18 @@ class Settler:
         self,
         *,
         store: WebhookDeliveryStore,
+        endpoints_apart: WebhookEndpointStore | None,
         wake_queue: WakeQueue,
         clock: Clock,
         linger_ms: float,
         note_progress: Callable[[], None],
     ) -> None:
         self.next_due_at: int | None = None
+        # How many outcomes came, how many of them are written or given up, and how many of those
+        # gave a delivery back unsent.
+        self.added = self.ended = self.given_back = 0
         self._store = store
+        self._endpoints_apart = endpoints_apart
         self._wake_queue = wake_queue
         self._clock = clock
         self._linger_ms = linger_ms
@@ -44,6 +55,7 @@ class Settler:
         self._settling: asyncio.Task[None] | None = None
         self._last_one_came = asyncio.Event()
         self._last_one_came.set()
+        self._hurry = asyncio.Event()
 
     @property
     def busy(self) -> bool:
@@ -57,8 +69,13 @@ class Settler:
         else:
             self._last_one_came.set()
 
+    def hurry(self) -> None:
+        """Try only once from now on: who cannot wait leaves the rest to the leases."""
+        self._hurry.set()
+
     def add(self, settlement: Settlement, lease_end_ms: float) -> None:
         """Take an outcome whose lease ends when the monotonic clock says ``lease_end_ms``."""
+        self.added += 1
         self._unsettled.append((settlement, lease_end_ms))
         if self._settling is None:
             self._settling = asyncio.ensure_future(self._settle_all())
@@ -71,6 +88,9 @@ class Settler:
                 batch = self._unsettled[:_TOGETHER_MAX]
                 await self._settle(batch)
                 del self._unsettled[: len(batch)]
+                self.ended += len(batch)
+                self.given_back += sum(s.state is DeliveryState.READY for s, _ in batch)
+                self._note_progress()
         finally:
             self._settling = None
             self._note_progress()
@@ -81,18 +101,50 @@ class Settler:
         give_up_at_ms = max(lease_end_ms for _, lease_end_ms in batch)
         while True:
             try:
-                await self._store.settle(settlements)
-                break
+                applied = await self._store.settle(settlements)
             except StoreUnavailable as error:
-                if self._clock.monotonic_ms() >= give_up_at_ms:
+                if self._hurry.is_set() or self._clock.monotonic_ms() >= give_up_at_ms:
                     _log.error("%d outcomes are lost, their leases end: %s", len(batch), error)
                     return
                 _log.warning("settle failed, trying again: %s", error)
-                await self._clock.wait(asyncio.Event(), STORE_PAUSE_MS)
+                await self._clock.wait(self._hurry, STORE_PAUSE_MS)
             except Exception:  # noqa: BLE001 - a fault of ours must not hold up other settles
                 _log.exception("settle failed, %d leases will end", len(batch))
                 return
-        await self._wake_for(settlements)
+            else:
+                await self._disable_endpoints(settlements, applied)
+                await self._wake_for(settlements)
+                return
+
+    async def _disable_endpoints(
+        self, settlements: list[Settlement], applied: list[DeliveryRef]
+    ) -> None:
+        if self._endpoints_apart is None:
+            return
+        disabling = {s.ref for s in settlements if s.disable_endpoint}.intersection(applied)
+        for endpoint_id in {ref.endpoint_id for ref in disabling}:
+            await self._disable(self._endpoints_apart, endpoint_id)
+
+    async def _disable(self, endpoints: WebhookEndpointStore, endpoint_id: str) -> None:
+        """Disable an endpoint that is active; if it cannot be written, the next 410 does it."""
+        try:
+            for _ in range(_DISABLE_TRIES):
+                found = await endpoints.get_many([endpoint_id])
+                if not found or not found[0].active:
+                    return
+                changed = msgspec.structs.replace(
+                    found[0],
+                    status=EndpointStatus.ERROR,
+                    revision=found[0].revision + 1,
+                    updated_at=max(found[0].updated_at, self._clock.now_ms()),
+                )
+                try:
+                    await endpoints.update(changed)
+                except Conflict:
+                    continue  # somebody else has changed it meanwhile
+                return
+        except (NotFound, StoreUnavailable) as error:
+            _log.warning("endpoint %s not disabled: %s", endpoint_id, error)
 
     async def _wake_for(self, settlements: list[Settlement]) -> None:
         """Ask to be woken when retries fall due; long waits are left to the sweep."""

@@ -15,7 +15,7 @@ from webhook.adapters.cloudflare.asgi import run_asgi
 from webhook.adapters.cloudflare.queue_wake import CloudflareWake
 from webhook.api import ApiSettings, create_app
 from webhook.api.context import SCOPE_KEY, RequestContext
-from webhook.engine.deliver import Limits
+from webhook.engine.limits import Limits
 from webhook.runtime import WebhookRuntimeService
 from webhook.settings import SETTINGS, Settings, read_settings
 

@@ -1,0 +1,104 @@
+"""One attempt: from a claimed delivery to what becomes of it."""
+
+from __future__ import annotations
+
+import logging
+
+from webhook.domain.config import SETTLE_MARGIN_MS, WebhookConfig
+from webhook.domain.errors import StoreUnavailable
+from webhook.domain.lifecycle import Settlement, cancel, decide, give_up, postpone, release
+from webhook.domain.model import Delivery, Endpoint, Outcome
+from webhook.domain.url_rules import url_host
+from webhook.engine.request import build_headers
+from webhook.ports import (
+    ENDPOINT_REMOVED,
+    Chance,
+    Claimed,
+    Clock,
+    Sender,
+    WebhookEndpointStore,
+)
+
+_log = logging.getLogger("webhook.delivery")
+PAUSED_WAIT_MS = 60_000
+LOOK_UP_WAIT_MS = 5_000
+
+
+def has_time(clock: Clock, timeout_ms: int, lease_end_ms: float) -> bool:
+    """Whether what is left of a lease covers an attempt's deadline and its settle."""
+    return clock.monotonic_ms() + timeout_ms + SETTLE_MARGIN_MS <= lease_end_ms
+
+
+class Attempt:
+    """Makes the attempt of one claimed delivery after another; settling is left to the caller."""
+
+    def __init__(
+        self,
+        *,
+        endpoint_store: WebhookEndpointStore,
+        sender: Sender,
+        clock: Clock,
+        chance: Chance,
+        config: WebhookConfig,
+        timeout_ms_max: int | None,
+    ) -> None:
+        self._endpoints = endpoint_store
+        self._sender = sender
+        self._clock = clock
+        self._chance = chance
+        self._config = config
+        self._timeout_ms_max = timeout_ms_max
+
+    async def make(self, claimed: Claimed, lease_end_ms: float) -> Settlement:
+        """Send, unless the delivery is to end, to wait or to be given back instead."""
+        delivery = claimed.delivery
+        try:
+            endpoint = claimed.endpoint or await self._look_up(delivery.endpoint_id)
+        except StoreUnavailable as error:
+            # No fault of the delivery: it must not count as an interruption.
+            _log.warning("endpoint %s not looked up: %s", delivery.endpoint_id, error)
+            now = self._clock.now_ms()
+            return postpone(delivery, now, now + LOOK_UP_WAIT_MS)
+        now = self._clock.now_ms()
+        if endpoint is None:
+            return cancel(delivery, now, ENDPOINT_REMOVED)
+        if not endpoint.active:
+            return postpone(delivery, now, now + PAUSED_WAIT_MS)
+        if (gone := give_up(delivery, now)) is not None:
+            return gone
+        timeout_ms = endpoint.timeout_ms or self._config.timeout_ms
+        too_slow = timeout_ms > (self._timeout_ms_max or timeout_ms)
+        if too_slow or not has_time(self._clock, timeout_ms, lease_end_ms):
+            return release(delivery, now)
+        return await self._send(claimed, endpoint, timeout_ms)
+
+    async def _send(self, claimed: Claimed, endpoint: Endpoint, timeout_ms: int) -> Settlement:
+        delivery = claimed.delivery
+        body = claimed.payload.encode()
+        headers = build_headers(endpoint, delivery, body, self._config, self._clock.now_ms())
+        outcome = await self._sender.send(endpoint.url, headers, body, timeout_ms)
+        policy = endpoint.retry or self._config.retry_policy
+        now = self._clock.now_ms()
+        settlement = decide(delivery, outcome, policy, now, self._chance.uniform())
+        if _log.isEnabledFor(logging.INFO):
+            _log.info("%s", _line(delivery, endpoint, outcome, settlement, now))
+        return settlement
+
+    async def _look_up(self, endpoint_id: str) -> Endpoint | None:
+        return next(iter(await self._endpoints.get_many([endpoint_id])), None)
+
+
+def _line(
+    delivery: Delivery, endpoint: Endpoint, outcome: Outcome, settlement: Settlement, now: int
+) -> str:
+    """Return an attempt's line in the log; of the URL it shows the host alone."""
+    number = delivery.attempts_made + 1
+    came_to = outcome.status_code or outcome.error_kind or ""
+    if settlement.due_at is not None:
+        then = f"retry in {(settlement.due_at - now) / 1000:.3g} s"
+    else:
+        then = settlement.state.value
+    return (
+        f"[{came_to}] {delivery.event_type} to {url_host(endpoint.url)} "
+        f"in {outcome.latency_ms} ms, attempt {number}, {then} ({delivery.id})"
+    )

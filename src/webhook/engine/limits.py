@@ -1,0 +1,23 @@
+"""How much one claimer may hold: a server, an invocation of a Worker, a call that waits."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one claimer may hold.
+
+    ``slots`` attempts at once, ``per_endpoint`` of them to one endpoint (a quarter unless given).
+    ``ahead`` deliveries may be claimed at once to wait for a slot, which saves round trips where
+    each is dear; ``take_max`` bounds what it claims in all. ``linger_ms`` is how long an outcome
+    waits for others to be settled together with. ``timeout_ms_max`` bounds the endpoints that it
+    sends to: those that need more are given back.
+    """
+
+    slots: int
+    per_endpoint: int | None = None
+    ahead: int = 0
+    take_max: int | None = None
+    linger_ms: float = 0
+    timeout_ms_max: int | None = None
