@@ -74,8 +74,22 @@ def watched(
     persistence: WebhookPersistence, clock: VirtualClock, faults: Faults
 ) -> WebhookPersistence:
     """Return the persistence with every call seen by ``faults`` and waited for by the clock."""
+    init, close = persistence.init, persistence.close
+
+    async def open_outside() -> None:
+        if init is not None:
+            with clock.outside():
+                await init()
+
+    async def close_outside() -> None:
+        if close is not None:
+            with clock.outside():
+                await close()
+
     return msgspec.structs.replace(
         persistence,
+        init=open_outside,
+        close=close_outside,
         endpoint_store=cast(
             "WebhookEndpointStore", _Watched(persistence.endpoint_store, clock, faults)
         ),

@@ -29,7 +29,7 @@ class VirtualClock:
         self._timers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._numbers = itertools.count()
         self._outside = 0
-        self._back = asyncio.Event()
+        self._back: asyncio.Event | None = None
 
     # --- the port ---------------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ class VirtualClock:
                 continue
             if not self._outside:
                 return
-            self._back.clear()
+            self._back = asyncio.Event()
             await self._back.wait()
 
     @contextlib.contextmanager
@@ -118,7 +118,8 @@ class VirtualClock:
             yield
         finally:
             self._outside -= 1
-            self._back.set()
+            if self._back is not None:
+                self._back.set()
 
     def _next_timer_ms(self) -> float | None:
         while self._timers and self._timers[0][2].done():
