@@ -91,7 +91,7 @@ BAD: list[tuple[str, str, str]] = [
     ("WEBHOOK_BATCH_SIZE", "0", "between 1"),
     ("WEBHOOK_BATCH_TIMEOUT_MS", "0", "between 1"),
     ("WEBHOOK_CONCURRENCY", "0", "between 1"),
-    ("WEBHOOK_LEASE_MS", "1000", "between 35000"),
+    ("WEBHOOK_LEASE_MS", "1000", "between 40000"),
     ("WEBHOOK_RETENTION_DAYS", "0", "between 1"),
     ("WEBHOOK_ALLOW_PRIVATE_HOSTS", "2", "1, true or yes"),
     ("WEBHOOK_ALLOW_HTTP", "https", "1, true or yes"),
