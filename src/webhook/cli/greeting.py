@@ -71,6 +71,7 @@ class Greeting(NamedTuple):
         else:
             rows.append(("Data", _short(Path(store.path)), ""))
         rows.append(("Store", str(store), ""))
+        rows.append(("API", f"{self.url}/docs", ""))
         return rows
 
     def _commands(self, *, terminal: bool) -> list[tuple[str, str]]:

@@ -108,7 +108,10 @@ async def _stop(
     serving: asyncio.Future[None], service: WebhookRuntimeService, grace_s: float, out: Console
 ) -> None:
     """End the server first, so that nothing new comes in, then the deliveries."""
-    out.print(f"Stopping. No more requests; what is under way has {grace_s:g} s to finish.")
+    over_ctrl_c = "\r" if out.is_terminal else ""  # the terminal has printed ^C just now
+    out.print(
+        f"{over_ctrl_c}Stopping. No more requests; what is under way has {grace_s:g} s to finish."
+    )
     out.file.flush()
     loop = asyncio.get_running_loop()
     end = loop.time() + grace_s
