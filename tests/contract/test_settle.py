@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webhook.domain.lifecycle import cancel, give_up, postpone, release
+from webhook.domain.lifecycle import cancel, give_up, interrupt, postpone, release
 from webhook.domain.model import (
     ATTEMPTS_FIRST_KEPT,
     ATTEMPTS_LAST_KEPT,
@@ -171,6 +171,22 @@ async def test_giving_back_keeps_a_row_of_interruptions(maker: Maker) -> None:
         assert delivery.interruptions == 1
         await settle(store, postpone(delivery, now, now + 1))
         assert (await claim_one(store, now + 1)).interruptions == 1
+
+
+async def test_a_lease_that_is_ended_early_is_one_more_interruption(maker: Maker) -> None:
+    async with opened(maker) as store:
+        await add_with_events(store, 1)
+        for times in range(2):
+            delivery = await claim_one(store, T0 + times)
+            assert delivery.interruptions == times
+            await settle(store, interrupt(delivery, T0 + times + 1))
+        await claim_one(store, T0 + 2)
+        stored = await read(store, delivery.ref)
+        assert (stored.claim, stored.attempts_made, stored.interruptions) == (3, 0, 2)
+        assert [(each.started_at, each.error_kind) for each in stored.attempts] == [
+            (T0 + 1, ErrorKind.INTERRUPTED),
+            (T0 + 2, ErrorKind.INTERRUPTED),
+        ]
 
 
 async def test_giving_up_ends_an_interrupted_delivery(maker: Maker) -> None:

@@ -230,7 +230,7 @@ UPDATE deliveries AS d SET
   completed_at = s.value ->> 'completed_at',
   attempts_made = d.attempts_made + (s.value ->> 'attempt' IS NOT NULL),
   interruptions = iif(
-    s.value ->> 'attempt' IS NULL AND s.value ->> 'state' IN ('ready', 'scheduled'),
+    s.value ->> 'attempt' IS NULL AND s.value ->> 'state' IN ('ready', 'scheduled', 'leased'),
     d.interruptions, 0
   ),
   log = CASE WHEN s.value ->> 'attempt' IS NULL THEN d.log
