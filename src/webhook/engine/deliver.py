@@ -17,6 +17,7 @@ from webhook.domain.lifecycle import interrupt, release
 from webhook.engine.attempt import Attempt, has_time
 from webhook.engine.limits import Limits
 from webhook.engine.settle import STORE_PAUSE_MS, Settler
+from webhook.engine.walk import walk
 from webhook.ports import (
     Chance,
     Claim,
@@ -287,7 +288,7 @@ class Deliverer:
         )
         self._claiming = True
         try:
-            return await self._take(await self._store.claim(request), asked_ms)
+            return await self._take(await walk(self._store, request), asked_ms)
         finally:
             self._claiming = False
             self._claims_ended += 1

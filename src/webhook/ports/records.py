@@ -148,7 +148,9 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
 class Claim(msgspec.Struct, frozen=True):
     """What a claim took, in any order.
 
-    ``next_start``, the last lane that gave something or else ``start``, carries the walk on.
+    ``next_start``, the last lane that gave something or else ``start``, carries the walk on. A walk
+    that met many paused endpoints and nobody else may end early: then ``next_start`` is where, and
+    ``more`` knows nothing of what lies behind.
     ``more`` says whether deliveries of active endpoints that are due remain, also those that
     ``per_endpoint``, ``in_flight`` or a bound held back, and it says so as long as not all that is
     due has been made ready; ``next_due_at`` is when the next one falls due or the next lease ends,

@@ -141,7 +141,7 @@ class SqlDeliveryStore(DeliveryLists):
             claimed=[read_claimed(row, request.lease_ms) for row in rows],
             more=bool(rest["more"]),
             next_due_at=rest["next_due_at"],
-            next_start=rows[-1]["lane"] if rows else request.start,
+            next_start=rows[-1]["lane"] if rows else rest["ended_at"] or request.start,
         )
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[DeliveryRef]:

@@ -203,18 +203,25 @@ RETURNING
   (SELECT {_ENDPOINT} FROM endpoints AS p WHERE p.lane = deliveries.lane) AS endpoint
 """
 
-# ?1 now, ?2 start, ?3 lanes. What remains: ready in active lanes, or due and not made ready yet.
+# ?1 now, ?2 start, ?3 lanes. What remains: ready in active lanes, or due and not made ready yet. If
+# neither is known of, where the walk ended when ?3 lanes were not all: behind so many paused ones
+# there may be others. That walk is one of its own, so that EXISTS can end the first one early.
 CLAIM_REST = f"""
-WITH {WALK}
+WITH {WALK}, {WALK.replace("RECURSIVE ", "").replace("lanes", "walked")}
 SELECT
-  EXISTS (
-    SELECT 1 FROM lanes AS l
-    LEFT JOIN endpoints AS p ON p.lane = l.lane
-    WHERE l.lane IS NOT NULL AND coalesce(p.status, 'active') = 'active'
-  ) OR EXISTS (
-    SELECT 1 FROM deliveries WHERE state IN ('scheduled', 'leased') AND due_at <= {NOW}
-  ) AS more,
-  (SELECT min(due_at) FROM deliveries WHERE state IN ('scheduled', 'leased')) AS next_due_at
+  more, next_due_at,
+  CASE WHEN more THEN NULL ELSE (SELECT lane FROM walked LIMIT 1 OFFSET ?3 - 1) END AS ended_at
+FROM (
+  SELECT
+    EXISTS (
+      SELECT 1 FROM lanes AS l
+      LEFT JOIN endpoints AS p ON p.lane = l.lane
+      WHERE l.lane IS NOT NULL AND coalesce(p.status, 'active') = 'active'
+    ) OR EXISTS (
+      SELECT 1 FROM deliveries WHERE state IN ('scheduled', 'leased') AND due_at <= {NOW}
+    ) AS more,
+    (SELECT min(due_at) FROM deliveries WHERE state IN ('scheduled', 'leased')) AS next_due_at
+)
 """
 
 # --- settle ---------------------------------------------------------------------------------------
