@@ -10,11 +10,9 @@ from typing import Any
 import httpx2
 from starlette.applications import Starlette
 
-from tests.api.server import TOKEN
+from tests.api.server import LOCAL, TOKEN
 from webhook import WebhookConfig, WebhookPersistence, WebhookRuntimeService
 from webhook.api import ApiSettings, create_app
-
-LOCAL = WebhookConfig(allow_private_hosts=True, allow_http=True)
 
 
 @dataclass(frozen=True, slots=True)

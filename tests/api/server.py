@@ -9,20 +9,22 @@ from typing import Self
 
 import uvicorn
 
-from webhook import WebhookConfig, WebhookRuntimeService
+from webhook import Sender, WebhookConfig, WebhookRuntimeService
 from webhook.api import ApiSettings, create_app
 
 TOKEN = "correct-horse-battery-staple"
 WAIT_S = 20.0
+LOCAL = WebhookConfig(allow_private_hosts=True, allow_http=True)
 
 
 class Served:
     """A service that keeps everything in memory, answering at ``url`` while entered."""
 
-    def __init__(self, config: WebhookConfig | None = None) -> None:
+    def __init__(self, *, sender: Sender | None = None) -> None:
         self.token = TOKEN
-        self._config = config or WebhookConfig(allow_private_hosts=True, allow_http=True)
-        self._socket = socket.socket()
+        self._sender = sender
+        # Named as TCP, since asyncio switches Nagle off only then; otherwise an answer takes 40 ms.
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._server: uvicorn.Server | None = None
@@ -41,7 +43,7 @@ class Served:
         self._socket.close()
 
     async def _serve(self) -> None:
-        async with WebhookRuntimeService(self._config) as service:
+        async with WebhookRuntimeService(LOCAL, sender=self._sender) as service:
             app = create_app(ApiSettings(token=self.token), service)
             config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False)
             self._server = _Server(config, self._ready)

@@ -22,10 +22,11 @@ from webhook.api.query import (
     next_cursor,
     parse_query,
 )
+from webhook.api.text import text
 from webhook.api.views import DeliveryPage, DeliveryView, Replayed
 from webhook.domain.errors import InvalidInput, NotFound
-from webhook.domain.event import name_problem
-from webhook.domain.event_types import type_problem
+from webhook.domain.event import ID_PATTERN, name_problem
+from webhook.domain.event_types import TYPE_CHARS_MAX, TYPE_PATTERN, type_problem
 from webhook.domain.ids import is_endpoint_id
 from webhook.domain.model import Delivery, DeliveryStatus, ErrorKind
 from webhook.ports import DeliveryQuery, Page
@@ -34,9 +35,11 @@ from webhook.ports import DeliveryQuery, Page
 class DeliveriesQuery(ListQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which deliveries to list."""
 
-    endpoint_id: Annotated[str, Meta(description="To this endpoint.")] | UnsetType = UNSET
-    event_id: Annotated[str, Meta(description="Of this event.")] | UnsetType = UNSET
-    event_type: Annotated[str, Meta(description="Of events of this type.")] | UnsetType = UNSET
+    endpoint_id: Annotated[str, text("To this endpoint.", "ep_[a-z0-9]{26}")] | UnsetType = UNSET
+    event_id: Annotated[str, text("Of this event.", ID_PATTERN)] | UnsetType = UNSET
+    event_type: (
+        Annotated[str, text("Of events of this type.", TYPE_PATTERN, TYPE_CHARS_MAX)] | UnsetType
+    ) = UNSET
     status: DeliveryStatus | UnsetType = UNSET
     error_kind: (
         Annotated[ErrorKind, Meta(description="Whose last attempt failed so.")] | UnsetType

@@ -12,16 +12,22 @@ from starlette.responses import Response
 from webhook.api.body import explained, json_text, read_body
 from webhook.api.operation import Call, Operation, answer
 from webhook.api.problems import CONFLICT
+from webhook.api.text import text
 from webhook.api.views import Accepted, AcceptedBatch
 from webhook.domain.errors import Conflict, FieldError, InvalidInput
 from webhook.domain.event import (
     CALL_BYTES_MAX,
     EVENTS_MAX,
+    ID_PATTERN,
+    KEY_PATTERN,
     NAME_CHARS_MAX,
     TENANT_DEFAULT,
+    TENANT_PATTERN,
+    VERSION_PATTERN,
     WebhookEvent,
     key_problem,
 )
+from webhook.domain.event_types import TYPE_CHARS_MAX, TYPE_PATTERN
 from webhook.domain.json_text import RepeatedName, parse, refuse_repeats
 
 EMIT_BODY_BYTES_MAX = 2 * CALL_BYTES_MAX
@@ -34,12 +40,13 @@ _LONG_DATA_CHARS = 1024
 class EmitInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An event to deliver. Times are RFC 3339; ``data`` is passed on byte for byte."""
 
-    type: Annotated[str, Meta(description="Dotted lower-case name, such as message.sent.")]
+    type: Annotated[
+        str,
+        text("Dotted lower-case name, such as message.sent.", TYPE_PATTERN, TYPE_CHARS_MAX),
+    ]
     data: Annotated[Raw, Meta(description="Any JSON value; receivers get it byte for byte.")]
-    id: Annotated[
-        str | None, Meta(description="Your own: 1 to 256 of A-Z a-z 0-9 _ : -; repeats are safe.")
-    ] = None
-    tenant: Annotated[str, Meta(description="Only this tenant's endpoints get it.")] = (
+    id: Annotated[str | None, text("Your own; makes a repeat safe.", ID_PATTERN)] = None
+    tenant: Annotated[str, text("Only this tenant's endpoints get it.", TENANT_PATTERN)] = (
         TENANT_DEFAULT
     )
     timestamp: Annotated[
@@ -56,9 +63,9 @@ class EmitInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             extra_json_schema={"type": "object"},
         ),
     ] = UNSET
-    version: Annotated[str, Meta(description="Of the data's form.")] = "1.0"
+    version: Annotated[str, text("Of the data's form.", VERSION_PATTERN)] = "1.0"
     idempotency_key: Annotated[
-        str | None, Meta(description="Makes a repeat safe as an id does; give one of them.")
+        str | None, text("Makes a repeat safe as an id does; give one of them.", KEY_PATTERN)
     ] = None
 
 
@@ -119,31 +126,31 @@ async def _emit_batch(call: Call, given: list[EmitInput], key: str | None) -> Re
 
 
 def _decoded(body: bytes) -> EmitInput | EmitBatchInput:
-    text = json_text(body)
+    written = json_text(body)
     given: EmitInput | EmitBatchInput
     try:
         given = _one.decode(body)
     except msgspec.MsgspecError as error:
-        if '"events"' not in text:
-            raise explained(error, text, EmitInput, _refuse_repeats) from None
+        if '"events"' not in written:
+            raise explained(error, written, EmitInput, _refuse_repeats) from None
         try:
             given = _batch.decode(body)
         except msgspec.MsgspecError as batch_error:
-            raise explained(batch_error, text, EmitBatchInput, _refuse_repeats) from None
+            raise explained(batch_error, written, EmitBatchInput, _refuse_repeats) from None
     events = given.events if isinstance(given, EmitBatchInput) else [given]
-    _refuse_repeats(parse(_without_long_data(text, events)))
+    _refuse_repeats(parse(_without_long_data(written, events)))
     return given
 
 
-def _without_long_data(text: str, events: Sequence[EmitInput]) -> str:
+def _without_long_data(written: str, events: Sequence[EmitInput]) -> str:
     """Cut out long data, which the decoder has seen to be JSON, so that it is parsed only once."""
-    if len(text) > _LONG_DATA_CHARS:
+    if len(written) > _LONG_DATA_CHARS:
         for event in events:
             data = bytes(event.data).decode()
             # Where the same text stands twice, which is the data's cannot be told: leave it in.
-            if len(data) >= _LONG_DATA_CHARS and text.count(data) == 1:
-                text = text.replace(data, "0")
-    return text
+            if len(data) >= _LONG_DATA_CHARS and written.count(data) == 1:
+                written = written.replace(data, "0")
+    return written
 
 
 def _refuse_repeats(document: Any) -> None:  # noqa: ANN401 - whatever JSON can hold

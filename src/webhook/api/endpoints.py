@@ -18,10 +18,11 @@ from webhook.api.query import (
     next_cursor,
     parse_query,
 )
+from webhook.api.text import text
 from webhook.api.views import EndpointPage, EndpointsMade, EndpointView, ProbeView, SecretView
 from webhook.domain.endpoint import EndpointInput, EndpointPatch
 from webhook.domain.errors import Conflict, FieldError, InvalidInput, NotFound
-from webhook.domain.event import name_problem
+from webhook.domain.event import ID_PATTERN, name_problem
 from webhook.domain.model import Endpoint, EndpointStatus
 from webhook.ports import EndpointQuery
 
@@ -42,7 +43,7 @@ class EndpointsQuery(ListQuery, frozen=True, kw_only=True, forbid_unknown_fields
     """Which endpoints to list."""
 
     status: EndpointStatus | UnsetType = UNSET
-    external_id: Annotated[str, Meta(description="The one of this id.")] | UnsetType = UNSET
+    external_id: Annotated[str, text("The one of this id.", ID_PATTERN)] | UnsetType = UNSET
 
 
 _input = msgspec.json.Decoder(EndpointInput)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
 from webhook.api.emit import OPERATION as EMIT
@@ -20,9 +20,10 @@ from webhook.api.query import (
     next_cursor,
     parse_query,
 )
+from webhook.api.text import text
 from webhook.api.views import DeliveryPage, DeliveryView, EventPage, EventView
 from webhook.domain.errors import InvalidInput
-from webhook.domain.event_types import type_problem
+from webhook.domain.event_types import TYPE_CHARS_MAX, TYPE_PATTERN, type_problem
 from webhook.domain.model import DeliveryStatus
 from webhook.ports import DeliveryQuery, EventQuery
 
@@ -30,7 +31,9 @@ from webhook.ports import DeliveryQuery, EventQuery
 class EventsQuery(ListQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which events to list."""
 
-    type: Annotated[str, Meta(description="Of this type only.")] | UnsetType = UNSET
+    type: Annotated[str, text("Of this type only.", TYPE_PATTERN, TYPE_CHARS_MAX)] | UnsetType = (
+        UNSET
+    )
     since: Since | UnsetType = UNSET
     until: Until | UnsetType = UNSET
 

@@ -113,6 +113,7 @@ def _blamed_key(
             if str(again) == str(error):
                 return str(key)
         finally:
+            place.clear()
             place.update(items)
     return None
 

@@ -23,7 +23,7 @@ from webhook.api.problems import (
     Problem,
     ProblemDocument,
 )
-from webhook.domain.event import NAME_CHARS_MAX
+from webhook.domain.event import KEY_PATTERN
 
 API_VERSION = "1"
 _ABOUT = (
@@ -105,7 +105,7 @@ def _parameters(operation: Operation, query: _Json) -> list[_Json]:
         parameter = {"name": name, "in": "query", "required": name in required, "schema": schema}
         found.append(parameter if description is None else parameter | {"description": description})
     for name, description in operation.headers.items():
-        schema = {"type": "string", "pattern": "^[!-~]+$", "maxLength": NAME_CHARS_MAX}
+        schema = {"type": "string", "pattern": f"^{KEY_PATTERN}$"}
         found.append({"name": name, "in": "header", "schema": schema, "description": description})
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from datetime import datetime
 from typing import Annotated
 from urllib.parse import parse_qsl
@@ -14,17 +15,21 @@ from msgspec import UNSET, Meta, UnsetType
 
 from webhook.api.fields import field_error
 from webhook.api.operation import Call
+from webhook.api.text import text
 from webhook.domain.errors import InvalidInput
-from webhook.domain.event import TENANT_DEFAULT, tenant_problem
+from webhook.domain.event import TENANT_DEFAULT, TENANT_PATTERN, tenant_problem
 
 LIMIT_DEFAULT, LIMIT_MAX = 50, 250
 QUERY_BYTES_MAX = 8 * 1024
 _DIGEST_BYTES = 9
+_INTEGER = re.compile("-?[0-9]{1,9}")
 
 Limit = Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="Most items in a page.")]
-Cursor = Annotated[str, Meta(description="The next_cursor of the page before, as it was given.")]
-Tenant = Annotated[str, Meta(description="Whose they are.")]
-AnyTenant = Annotated[str, Meta(description="Whose it must be; anybody's when left out.")]
+Cursor = Annotated[
+    str, text("The next_cursor of the page before, as it was given.", "[A-Za-z0-9_-]+")
+]
+Tenant = Annotated[str, text("Whose they are.", TENANT_PATTERN)]
+AnyTenant = Annotated[str, text("Whose it must be; anybody's when left out.", TENANT_PATTERN)]
 Time = Annotated[datetime, Meta(tz=True)]
 Since = Annotated[Time, Meta(description="Accepted at this time or later.")]
 Until = Annotated[Time, Meta(description="Accepted before this time.")]
@@ -33,7 +38,7 @@ Until = Annotated[Time, Meta(description="Accepted before this time.")]
 class TenantQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whose event it is."""
 
-    tenant: Annotated[str, Meta(description="Whose it is.")] = TENANT_DEFAULT
+    tenant: Annotated[str, text("Whose it is.", TENANT_PATTERN)] = TENANT_DEFAULT
 
 
 class AnyTenantQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,13 +60,16 @@ def parse_query[T: msgspec.Struct](call: Call, kind: type[T]) -> T:
 
     Raises ``InvalidInput`` whose pointer is the parameter's name behind a question mark.
     """
-    given = _pairs(call.query_string)
+    given: dict[str, str | int] = {**_pairs(call.query_string)}
+    # By hand, since msgspec's lax mode would take a number for a time as well.
+    if _INTEGER.fullmatch(str(given.get("limit", ""))):
+        given["limit"] = int(given["limit"])
     try:
-        query = msgspec.convert(given, kind, strict=False)
+        query = msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
         field = field_error(error, given, kind)
         raise InvalidInput.at("?" + field.pointer[1:], field.detail) from None
-    if "tenant" in given and (problem := tenant_problem(given["tenant"])):
+    if "tenant" in given and (problem := tenant_problem(str(given["tenant"]))):
         raise InvalidInput.at("?tenant", problem)
     return query
 

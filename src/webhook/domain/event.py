@@ -22,10 +22,14 @@ EVENTS_MAX = 100
 TENANT_DEFAULT = "default"
 NAME_CHARS_MAX = 256
 
-_ID = re.compile(r"[A-Za-z0-9_:-]{1,256}")
-_KEY = re.compile(r"[\x21-\x7e]{1,256}")
-_TENANT = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-_VERSION = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+ID_PATTERN = r"[A-Za-z0-9_:-]{1,256}"
+KEY_PATTERN = r"[\x21-\x7e]{1,256}"
+TENANT_PATTERN = r"[A-Za-z0-9_.:-]{1,128}"
+VERSION_PATTERN = r"[A-Za-z0-9_.-]{1,32}"
+_ID = re.compile(ID_PATTERN)
+_KEY = re.compile(KEY_PATTERN)
+_TENANT = re.compile(TENANT_PATTERN)
+_VERSION = re.compile(VERSION_PATTERN)
 
 
 class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,8 @@ from enum import StrEnum
 
 TYPE_CHARS_MAX = 128
 _SEGMENT = r"[a-z0-9_]+"
-_TYPE = re.compile(rf"{_SEGMENT}(?:\.{_SEGMENT})*")
+TYPE_PATTERN = rf"{_SEGMENT}(?:\.{_SEGMENT})*"
+_TYPE = re.compile(TYPE_PATTERN)
 _PATTERN = re.compile(rf"\*|{_SEGMENT}(?:\.{_SEGMENT})*(?:\.\*)?")
 
 
