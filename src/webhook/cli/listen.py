@@ -21,7 +21,9 @@ async def listen(host: str, port: int, *, loopback_only: bool) -> socket.socket:
             f"--insecure lets everybody in who can reach {host}, so it is for loopback addresses "
             "alone. Leave it out, or listen on 127.0.0.1."
         )
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # Named as TCP, since asyncio switches Nagle's algorithm off only then: without, every answer on
+    # a connection that is kept open waits 40 ms for the caller's delayed acknowledgement.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":  # elsewhere it would let two servers share a port
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
