@@ -75,7 +75,7 @@ CREATE INDEX deliveries_waiting ON deliveries (due_at) WHERE state IN ('schedule
 
 CREATE INDEX deliveries_dead ON deliveries (tenant, key) WHERE state IN ('failed', 'exhausted');
 
-CREATE TABLE IF NOT EXISTS d1_migrations(
+CREATE TABLE IF NOT EXISTS "d1_migrations"(
 		id         INTEGER PRIMARY KEY AUTOINCREMENT,
 		name       TEXT UNIQUE,
 		applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = ROOT / "schema.sql"
 MODULE = ROOT / "src" / "webhook" / "adapters" / "sql" / "migrations.py"
 # To the letter what wrangler creates; see adapters/sql/migrate.py, which a test compares.
-MIGRATIONS_TABLE = """CREATE TABLE IF NOT EXISTS d1_migrations(
+MIGRATIONS_TABLE = """CREATE TABLE IF NOT EXISTS "d1_migrations"(
 \t\tid         INTEGER PRIMARY KEY AUTOINCREMENT,
 \t\tname       TEXT UNIQUE,
 \t\tapplied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL

@@ -12,7 +12,7 @@ from webhook.adapters.sql.migrations import MIGRATIONS, SCHEMA
 from webhook.domain.errors import SchemaError, StoreUnavailable
 
 # To the letter what wrangler creates.
-TABLE = """CREATE TABLE IF NOT EXISTS d1_migrations(
+TABLE = """CREATE TABLE IF NOT EXISTS "d1_migrations"(
 \t\tid         INTEGER PRIMARY KEY AUTOINCREMENT,
 \t\tname       TEXT UNIQUE,
 \t\tapplied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL

@@ -137,7 +137,7 @@ SCHEMA: tuple[str, ...] = (
     """CREATE INDEX deliveries_ready ON deliveries (lane, key, size) WHERE state = 'ready'""",
     """CREATE INDEX deliveries_waiting ON deliveries (due_at) WHERE state IN ('scheduled', 'leased')""",
     """CREATE INDEX deliveries_dead ON deliveries (tenant, key) WHERE state IN ('failed', 'exhausted')""",
-    """CREATE TABLE IF NOT EXISTS d1_migrations(
+    """CREATE TABLE IF NOT EXISTS "d1_migrations"(
 		id         INTEGER PRIMARY KEY AUTOINCREMENT,
 		name       TEXT UNIQUE,
 		applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
