@@ -15,6 +15,8 @@ from webhook.adapters.cloudflare.asgi import run_asgi
 from webhook.adapters.cloudflare.queue_wake import CloudflareWake
 from webhook.api import ApiSettings, create_app
 from webhook.api.context import SCOPE_KEY, RequestContext
+from webhook.api.problems import problem_response
+from webhook.domain.errors import ConfigError
 from webhook.engine.limits import Limits
 from webhook.runtime import WebhookRuntimeService
 from webhook.settings import SETTINGS, Settings, read_settings
@@ -39,11 +41,13 @@ class WorkerService(WebhookRuntimeService):
 
     def __init__(self, env: Any) -> None:
         self.settings = worker_settings(env)
-        queue = getattr(env, "QUEUE", None)
+        database, queue = getattr(env, "DB", None), getattr(env, "QUEUE", None)
+        if database is None:
+            raise ConfigError("The binding DB is missing: wrangler.toml needs [[d1_databases]].")
         super().__init__(
             self.settings.config,
             persistence=create_d1_webhook_persistence(
-                env.DB, initialize_schema=not _Isolate.schema_is_fresh
+                database, initialize_schema=not _Isolate.schema_is_fresh
             ),
             wake_queue=AsyncioWake() if queue is None else CloudflareWake(queue),
         )
@@ -71,7 +75,11 @@ def _settings(values: tuple[tuple[str, str], ...]) -> Settings:
 
 async def fetch(request: Any, env: Any, ctx: Any) -> Any:
     """Answer a request; first attempts go on under ``ctx.waitUntil``."""
-    service = WorkerService(env)
+    try:
+        service = WorkerService(env)
+    except ConfigError as error:
+        # What the platform makes of an exception may show a traceback.
+        return await run_asgi(problem_response(error), request)
     context = RequestContext(
         service=service, wait_until=ctx.waitUntil, token=service.settings.api_token
     )
