@@ -1,7 +1,8 @@
 """Makes ``schema.sql`` and the migrations module; ``--check`` proves them fresh.
 
 ``migrations/NNNN_name.sql`` are the history, ``schema.sql`` is what they add up to, read back from
-a database that they were applied to; the module carries both into the Worker, which has no files.
+a database that they were applied to; the module carries the history into the Worker, which has no
+files.
 """
 
 from __future__ import annotations
@@ -64,10 +65,10 @@ def schema_file(schema: list[str]) -> str:
     return head + "\n\n".join(f"{statement};" for statement in schema) + "\n"
 
 
-def module_file(history: list[tuple[str, list[str]]], schema: list[str]) -> str:
+def module_file(history: list[tuple[str, list[str]]]) -> str:
     """Return the text of the migrations module."""
     lines = [
-        '"""The migrations and the whole schema as statements, made by `make schema`."""',
+        '"""The migrations as statements, made by `make schema`."""',
         "",
         "MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (",
     ]
@@ -75,8 +76,6 @@ def module_file(history: list[tuple[str, list[str]]], schema: list[str]) -> str:
         lines += ["    (", f'        "{name}",', "        ("]
         lines += [f'            """{statement}""",' for statement in statements]
         lines += ["        ),", "    ),"]
-    lines += [")", "", "SCHEMA: tuple[str, ...] = ("]
-    lines += [f'    """{statement}""",' for statement in schema]
     return "\n".join([*lines, ")", ""])
 
 
@@ -88,7 +87,7 @@ def main() -> int:
     history = migrations()
     schema = whole_schema(history)
     stale = False
-    for path, text in ((SCHEMA, schema_file(schema)), (MODULE, module_file(history, schema))):
+    for path, text in ((SCHEMA, schema_file(schema)), (MODULE, module_file(history))):
         if path.exists() and path.read_text("utf-8") == text:
             continue
         stale = True

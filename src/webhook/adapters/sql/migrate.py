@@ -8,7 +8,7 @@ race, one is undone as a whole and finds the work done.
 from __future__ import annotations
 
 from webhook.adapters.sql.database import ConstraintFailed, Database, Statement
-from webhook.adapters.sql.migrations import MIGRATIONS, SCHEMA
+from webhook.adapters.sql.migrations import MIGRATIONS
 from webhook.domain.errors import SchemaError, StoreUnavailable
 
 # To the letter what wrangler creates.
@@ -28,7 +28,9 @@ def build_webhook_schema_sql() -> list[str]:
 
     They record the migrations as applied, as ``schema.sql`` does.
     """
-    return [*SCHEMA]
+    history = [statement for _, statements in MIGRATIONS for statement in statements]
+    names = ", ".join(f"('{name}')" for name, _ in MIGRATIONS)
+    return [*history, TABLE, f"INSERT INTO d1_migrations (name) VALUES {names}"]
 
 
 async def pending(database: Database) -> list[str]:

@@ -1,4 +1,4 @@
-"""The migrations and the whole schema as statements, made by `make schema`."""
+"""The migrations as statements, made by `make schema`."""
 
 MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
@@ -70,77 +70,4 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             """CREATE INDEX deliveries_dead ON deliveries (tenant, key) WHERE state IN ('failed', 'exhausted')""",
         ),
     ),
-)
-
-SCHEMA: tuple[str, ...] = (
-    """CREATE TABLE endpoints (
-  lane TEXT NOT NULL PRIMARY KEY,
-  id TEXT NOT NULL,
-  tenant TEXT NOT NULL,
-  external_id TEXT,
-  status TEXT NOT NULL CHECK (status IN ('active', 'inactive', 'suspended', 'error', 'removed')),
-  timeout_ms INTEGER,
-  settings TEXT NOT NULL,
-  headers TEXT NOT NULL,
-  secrets TEXT NOT NULL,
-  revision INTEGER NOT NULL,
-  created_at INTEGER NOT NULL,
-  updated_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID""",
-    """CREATE INDEX endpoints_list ON endpoints (tenant, id) WHERE status <> 'removed'""",
-    """CREATE UNIQUE INDEX endpoints_external ON endpoints (tenant, external_id)
-  WHERE external_id IS NOT NULL AND status <> 'removed'""",
-    """CREATE INDEX endpoints_removed ON endpoints (updated_at) WHERE status = 'removed'""",
-    """CREATE TABLE subscriptions (
-  tenant TEXT NOT NULL,
-  pattern TEXT NOT NULL,
-  lane TEXT NOT NULL,
-  filters TEXT,
-  PRIMARY KEY (tenant, pattern, lane)
-) STRICT, WITHOUT ROWID""",
-    """CREATE TABLE events (
-  tenant TEXT NOT NULL,
-  key TEXT NOT NULL,
-  id TEXT,
-  name TEXT,
-  type TEXT NOT NULL,
-  targets TEXT NOT NULL,
-  payload TEXT NOT NULL,
-  PRIMARY KEY (tenant, key)
-) STRICT, WITHOUT ROWID""",
-    """CREATE TABLE names (
-  tenant TEXT NOT NULL,
-  name TEXT NOT NULL,
-  key TEXT NOT NULL,
-  content_hash TEXT NOT NULL,
-  PRIMARY KEY (tenant, name),
-  CONSTRAINT name_conflict CHECK (content_hash <> '')
-) STRICT, WITHOUT ROWID""",
-    """CREATE TABLE deliveries (
-  lane TEXT NOT NULL,
-  key TEXT NOT NULL,
-  tenant TEXT NOT NULL,
-  state TEXT NOT NULL CHECK (
-    state IN ('ready', 'scheduled', 'leased', 'success', 'failed', 'exhausted', 'canceled')
-  ),
-  due_at INTEGER,
-  claim INTEGER NOT NULL DEFAULT 0,
-  attempts_made INTEGER NOT NULL DEFAULT 0,
-  run_start INTEGER NOT NULL DEFAULT 0,
-  interruptions INTEGER NOT NULL DEFAULT 0,
-  size INTEGER NOT NULL,
-  reason TEXT,
-  completed_at INTEGER,
-  log TEXT NOT NULL DEFAULT '[]',
-  PRIMARY KEY (lane, key)
-) STRICT, WITHOUT ROWID""",
-    """CREATE INDEX deliveries_ready ON deliveries (lane, key, size) WHERE state = 'ready'""",
-    """CREATE INDEX deliveries_waiting ON deliveries (due_at) WHERE state IN ('scheduled', 'leased')""",
-    """CREATE INDEX deliveries_dead ON deliveries (tenant, key) WHERE state IN ('failed', 'exhausted')""",
-    """CREATE TABLE IF NOT EXISTS "d1_migrations"(
-		id         INTEGER PRIMARY KEY AUTOINCREMENT,
-		name       TEXT UNIQUE,
-		applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
-)""",
-    """INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql')""",
 )

@@ -8,7 +8,7 @@ position; it is compared column by column, since row values would read the whole
 
 from __future__ import annotations
 
-from webhook.adapters.sql.statements import NOW, WALK
+from webhook.adapters.sql.statements import FILTERS_MATCH, NOW, WALK
 from webhook.ports import SCAN_ROWS_MAX
 
 # --- endpoints ------------------------------------------------------------------------------------
@@ -119,18 +119,12 @@ SELECT count(*) AS scanned, max(id) AS last FROM (
 """
 
 # ?1: [{tenant, patterns, facets}]. For stores that are used apart: one row per match.
-ENDPOINTS_MATCH = """
+ENDPOINTS_MATCH = f"""
 SELECT DISTINCT e.key AS position, s.lane AS lane
 FROM json_each(?1) AS e
 CROSS JOIN json_each(e.value, '$.patterns') AS p
 CROSS JOIN subscriptions AS s ON s.tenant = e.value ->> 'tenant' AND s.pattern = p.value
-WHERE s.filters IS NULL OR NOT EXISTS (
-  SELECT 1 FROM json_each(s.filters) AS g
-  WHERE NOT EXISTS (
-    SELECT 1 FROM json_each(e.value, '$.facets') AS f
-    CROSS JOIN json_each(g.value) AS accepted ON accepted.value = f.value
-  )
-)
+WHERE {FILTERS_MATCH}
 """
 
 # --- events ---------------------------------------------------------------------------------------

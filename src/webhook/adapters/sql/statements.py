@@ -21,6 +21,15 @@ _ENDPOINT = """json_object(
     'secrets', json(p.secrets), 'revision', p.revision, 'created_at', p.created_at,
     'updated_at', p.updated_at)"""
 
+# Whether subscription s wants event e: a facet of each group is among the event's.
+FILTERS_MATCH = """s.filters IS NULL OR NOT EXISTS (
+        SELECT 1 FROM json_each(s.filters) AS g
+        WHERE NOT EXISTS (
+          SELECT 1 FROM json_each(e.value, '$.facets') AS f
+          CROSS JOIN json_each(g.value) AS accepted ON accepted.value = f.value
+        )
+      )"""
+
 # --- accept ---------------------------------------------------------------------------------------
 
 # ?1: [{tenant, name, key, hash}]. A name that is there with other content fails the table's check
@@ -46,7 +55,7 @@ ORDER BY j.key
 # ?1: [{tenant, key, id, name, type, patterns, facets, targets, payload}]. Matches each event on the
 # subscriptions' primary key, a row per subscription of these patterns, and remembers the targets.
 # A duplicate's name belongs to another key; our own repeat finds the event there.
-ACCEPT_EVENTS = """
+ACCEPT_EVENTS = f"""
 INSERT INTO events (tenant, key, id, name, type, targets, payload)
 SELECT
   e.value ->> 'tenant', e.value ->> 'key', e.value ->> 'id', e.value ->> 'name', e.value ->> 'type',
@@ -55,13 +64,7 @@ SELECT
       SELECT DISTINCT s.lane
       FROM json_each(e.value, '$.patterns') AS p
       CROSS JOIN subscriptions AS s ON s.tenant = e.value ->> 'tenant' AND s.pattern = p.value
-      WHERE s.filters IS NULL OR NOT EXISTS (
-        SELECT 1 FROM json_each(s.filters) AS g
-        WHERE NOT EXISTS (
-          SELECT 1 FROM json_each(e.value, '$.facets') AS f
-          CROSS JOIN json_each(g.value) AS accepted ON accepted.value = f.value
-        )
-      )
+      WHERE {FILTERS_MATCH}
     )
   ) END,
   e.value ->> 'payload'
