@@ -12,13 +12,14 @@ from webhook.domain.endpoint import (
     new_endpoint,
     patched,
 )
-from webhook.domain.errors import InvalidInput, NotFound
+from webhook.domain.errors import Conflict, InvalidInput, NotFound
 from webhook.domain.event import WebhookEvent
 from webhook.domain.ids import KeyMaker, is_endpoint_id
 from webhook.domain.model import Endpoint
 from webhook.domain.secret import BYTES_MADE, make_secret
 from webhook.domain.url_rules import UrlRules
 from webhook.engine.hints import Hints
+from webhook.engine.pointers import of_the_only_one
 from webhook.engine.probe import ProbeResult, probe
 from webhook.ports import (
     Chance,
@@ -74,7 +75,10 @@ class EndpointService:
         now = self._clock.now_ms()
         made = self._make_endpoint(endpoint, now)
         await self.initialize()
-        await self._endpoints.add([made])
+        try:
+            await self._endpoints.add([made])
+        except Conflict as error:
+            raise of_the_only_one(error) from None
         return made
 
     async def add_endpoints(self, endpoints: Sequence[EndpointInput]) -> list[Endpoint]:

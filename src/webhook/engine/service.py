@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Self
 
 from webhook.domain.config import WebhookConfig
-from webhook.domain.errors import Conflict, FieldError, InvalidInput, NotFound, WebhookError
+from webhook.domain.errors import Conflict, InvalidInput, NotFound, WebhookError
 from webhook.domain.event import TENANT_DEFAULT, WebhookEvent, name_problem
 from webhook.domain.ids import parse_delivery_id
 from webhook.domain.model import Delivery, DeliveryState, DeliveryStatus, Event, NewEvent
@@ -16,6 +16,7 @@ from webhook.engine.accept import accept, prepare_all
 from webhook.engine.deliver import Deliverer
 from webhook.engine.endpoints import EndpointService
 from webhook.engine.limits import Limits
+from webhook.engine.pointers import of_the_only_one
 from webhook.ports import (
     NO_FIRST_ATTEMPTS,
     AcceptedEvent,
@@ -112,7 +113,7 @@ class WebhookService(EndpointService):
         try:
             [accepted] = await self.emit_many([event], wait_until=wait_until)
         except (InvalidInput, Conflict) as error:
-            raise _of_the_only_event(error) from None
+            raise of_the_only_one(error) from None
         return accepted
 
     async def emit_many(
@@ -145,14 +146,14 @@ class WebhookService(EndpointService):
         try:
             prepared = prepare_all([event], self._keys, self._clock.now_ms(), self.config)
         except InvalidInput as error:
-            raise _of_the_only_event(error) from None
+            raise of_the_only_one(error) from None
         await self.initialize()
         slots = self.config.concurrency
         deliverer = self._new_deliverer(Limits(slots=slots, per_endpoint=slots))
         try:
             result = await self._accept_and_begin(deliverer, prepared)
         except Conflict as error:
-            raise _of_the_only_event(error) from None
+            raise of_the_only_one(error) from None
         await deliverer.finish()
         return await self._first_attempts_made(deliverer, event.tenant, result.events[0].key)
 
@@ -385,11 +386,3 @@ async def _end(loops: Sequence[asyncio.Future[None]], background: Deliverer) -> 
     # In this order: a claim that is still under way brings attempts that are to be finished.
     await asyncio.gather(*loops, return_exceptions=True)
     await background.finish()
-
-
-def _of_the_only_event[E: InvalidInput | Conflict](error: E) -> E:
-    """Take the index out of the pointers of a call with one event."""
-    errors = [FieldError(e.pointer.removeprefix("/0"), e.detail) for e in error.errors]
-    if not errors:
-        return error
-    return type(error)(f"{errors[0].pointer or 'The event'}: {errors[0].detail}", errors)
