@@ -78,17 +78,18 @@ class World:
 
 async def add(
     service: WebhookRuntimeService,
-    name: str = "a",
+    host: str = "a",
+    /,
     *event_types: str,
     **options: Any,  # noqa: ANN401 - the input's
 ) -> Endpoint:
-    """Add the endpoint at ``url_of(name)``."""
-    given = EndpointInput(url=url_of(name), event_types=list(event_types or ("*",)), **options)
+    """Add the endpoint at ``url_of(host)``."""
+    given = EndpointInput(url=url_of(host), event_types=list(event_types or ("*",)), **options)
     return await service.add_endpoint(given)
 
 
-def url_of(name: str) -> str:
-    return f"https://{name}.example/hook"
+def url_of(host: str) -> str:
+    return f"https://{host}.example/hook"
 
 
 def event(
