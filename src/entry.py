@@ -32,19 +32,19 @@ class Default(WorkerEntrypoint):
 class Rpc(WorkerEntrypoint):
     """What other Workers call over a service binding whose ``entrypoint`` is ``Rpc``."""
 
-    async def emit(self, event: Any) -> Any:
+    async def emit(self, event: Any = None) -> Any:
         """Accept an event; answers as ``POST /v1/events``."""
         return await Caller(self.env, self.ctx).emit(event)
 
-    async def emit_many(self, events: Any) -> Any:
+    async def emit_many(self, events: Any = None) -> Any:
         """Accept a batch, all or nothing; answers a list."""
         return await Caller(self.env, self.ctx).emit_many(events)
 
-    async def get_event(self, event_id: str) -> Any:
+    async def get_event(self, event_id: Any = None) -> Any:
         """Show an event."""
         return await Caller(self.env, self.ctx).get_event(event_id)
 
-    async def get_delivery(self, delivery_id: str) -> Any:
+    async def get_delivery(self, delivery_id: Any = None) -> Any:
         """Show a delivery with its attempts."""
         return await Caller(self.env, self.ctx).get_delivery(delivery_id)
 

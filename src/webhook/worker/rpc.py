@@ -7,11 +7,13 @@ way; secrets do not cross it, since no method asks for them.
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from webhook.api import SCOPE_KEY, RequestContext
 from webhook.domain.event import TENANT_DEFAULT
@@ -20,15 +22,43 @@ from webhook.worker.handlers import WorkerService, app
 SCOPES_DEFAULT = ("emit", "read")
 _TOKEN = "service binding"  # noqa: S105 - the call never leaves the process
 _FAILED = 400
+_log = logging.getLogger("webhook.rpc")
 
 
 class RpcError(Exception):
     """The call was refused; the message says why, field by field."""
 
-    def __init__(self, problem: Mapping[str, Any]) -> None:
-        fields = (f"{e['pointer']}: {e['detail']}" for e in problem.get("errors", ()))
-        super().__init__("; ".join([f"{problem['title']}: {problem['detail']}", *fields]))
-        self.problem = dict(problem)
+
+class _Rejected:
+    """A promise that fails with an error of JavaScript's own.
+
+    An exception that left Python would reach the caller as a traceback. This is returned instead:
+    the SDK hands on ``js_object``, and a promise's result that is a promise is waited for.
+    """
+
+    def __init__(self, message: str) -> None:
+        from js import Error, Promise  # noqa: PLC0415 - exist in a Worker only
+
+        self.js_object = Promise.reject(Error.new(message))
+
+
+type _Method = Callable[..., Awaitable[Any]]
+
+
+def _told(method: _Method) -> _Method:
+    """Let the caller know why its call was refused, and of a fault of ours that there was one."""
+
+    @functools.wraps(method)
+    async def call(*args: Any) -> Any:
+        try:
+            return await method(*args)
+        except RpcError as error:
+            return _Rejected(str(error))
+        except Exception:  # noqa: BLE001 - whatever it is, the caller sees no traceback
+            _log.exception("a call failed")
+            return _Rejected("Internal error: the log of the service has it.")
+
+    return call
 
 
 class Caller:
@@ -38,64 +68,77 @@ class Caller:
         props = getattr(ctx, "props", None)
         self._env = env
         self._ctx = ctx
-        self._tenant = str(getattr(props, "tenant", None) or TENANT_DEFAULT)
-        scopes = getattr(props, "scopes", None)
+        tenant, scopes = getattr(props, "tenant", None), getattr(props, "scopes", None)
+        self._tenant = TENANT_DEFAULT if tenant is None else str(tenant)
         self._scopes = frozenset(SCOPES_DEFAULT if scopes is None else (str(s) for s in scopes))
 
-    async def emit(self, event: Mapping[str, Any]) -> Any:
+    @_told
+    async def emit(self, event: Any) -> Any:
         """Accept one event of the caller's tenant."""
-        return await self._call("emit", "POST", "/v1/events", body=self._own(event))
+        return await self._post_events(self._own(event))
 
-    async def emit_many(self, events: list[Mapping[str, Any]]) -> Any:
+    @_told
+    async def emit_many(self, events: Any) -> Any:
         """Accept a batch, all or nothing."""
-        body = {"events": [self._own(event) for event in events]}
-        return (await self._call("emit", "POST", "/v1/events", body=body))["events"]
+        if not isinstance(events, list):
+            raise RpcError("Some fields are wrong: emit_many takes an array of events.")
+        return (await self._post_events({"events": [self._own(event) for event in events]}))[
+            "events"
+        ]
 
-    async def get_event(self, event_id: str) -> Any:
+    @_told
+    async def get_event(self, event_id: Any) -> Any:
         """Return one event."""
-        return await self._call("read", "GET", f"/v1/events/{quote(event_id, safe='')}")
+        return await self._get(f"/v1/events/{_segment(event_id)}")
 
-    async def list_deliveries(self, query: Mapping[str, Any] | None = None) -> Any:
+    @_told
+    async def list_deliveries(self, query: Any = None) -> Any:
         """Return one page of deliveries; ``query`` as the API's parameters."""
-        return await self._call("read", "GET", "/v1/deliveries", query=query)
+        return await self._get("/v1/deliveries", query)
 
-    async def get_delivery(self, delivery_id: str) -> Any:
+    @_told
+    async def get_delivery(self, delivery_id: Any) -> Any:
         """Return one delivery with its attempts."""
-        return await self._call("read", "GET", f"/v1/deliveries/{quote(delivery_id, safe='')}")
+        return await self._get(f"/v1/deliveries/{_segment(delivery_id)}")
 
-    async def list_endpoints(self, query: Mapping[str, Any] | None = None) -> Any:
+    @_told
+    async def list_endpoints(self, query: Any = None) -> Any:
         """Return one page of endpoints; ``query`` as the API's parameters."""
-        return await self._call("read", "GET", "/v1/endpoints", query=query)
+        return await self._get("/v1/endpoints", query)
 
-    def _own(self, event: Any) -> Any:
-        if not isinstance(event, Mapping):
-            return event  # the API says what is wrong with it
-        if event.get("tenant", self._tenant) != self._tenant:
-            raise RpcError(
-                {"title": "Not allowed", "detail": f"This binding emits for {self._tenant} only."}
-            )
-        return {**event, "tenant": self._tenant}
+    def _own(self, given: Any) -> Any:
+        """Return an event, or the parameters of a list, as those of the caller's tenant."""
+        if not isinstance(given, Mapping):
+            return given  # the API says what is wrong with it
+        if given.get("tenant", self._tenant) != self._tenant:
+            raise RpcError(f"Not allowed: /tenant: This binding is for {self._tenant} only.")
+        return {**given, "tenant": self._tenant}
 
-    async def _call(
-        self,
-        scope: str,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, Any] | None = None,
-        body: Any = None,
-    ) -> Any:
-        """Run one operation of the API in this process and return what it answers."""
+    async def _post_events(self, value: Any) -> Any:
+        self._check_scope("emit")
+        try:
+            body = json.dumps(value, default=_plain).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise RpcError(f"Some fields are wrong: {error}") from None
+        return await self._call("POST", "/v1/events", body=body)
+
+    async def _get(self, path: str, query: Any = None) -> Any:
+        self._check_scope("read")
+        if query is not None and not isinstance(query, Mapping):
+            raise RpcError("Some fields are wrong: the query is an object of parameters.")
+        asked = self._own(query or {})
+        text = urlencode({name: value for name, value in asked.items() if value is not None})
+        return await self._call("GET", path, query=text)
+
+    def _check_scope(self, scope: str) -> None:
         if scope not in self._scopes:
-            raise RpcError(
-                {"title": "Not allowed", "detail": f"This binding has not the scope {scope}."}
-            )
-        asked = dict(query or {})
-        if method == "GET":
-            asked["tenant"] = self._tenant
-        status, answer = await self._run(method, path, urlencode(asked), _encoded(body))
+            raise RpcError(f"Not allowed: This binding has not the scope {scope}.")
+
+    async def _call(self, method: str, path: str, *, query: str = "", body: bytes = b"") -> Any:
+        """Run one operation of the API in this process and return what it answers."""
+        status, answer = await self._run(method, path, query, body)
         if status >= _FAILED:
-            raise RpcError(answer)
+            raise RpcError(_sentence(answer))
         return answer
 
     async def _run(self, method: str, path: str, query: str, body: bytes) -> tuple[int, Any]:
@@ -128,8 +171,14 @@ class Caller:
         return status, json.loads(parts or b"null")
 
 
-def _encoded(body: Any) -> bytes:
-    return b"" if body is None else json.dumps(body, default=_plain).encode()
+def _sentence(problem: Mapping[str, Any]) -> str:
+    fields = "; ".join(f"{e['pointer'] or 'The value'}: {e['detail']}" for e in problem["errors"])
+    return f"{problem['title']}: {fields or problem['detail']}"
+
+
+def _segment(value: Any) -> str:
+    """Return an id as one segment of a path, which is given to the API decoded."""
+    return str(value).replace("/", "%2F")
 
 
 def _plain(value: Any) -> Any:
