@@ -157,9 +157,9 @@ class MemoryDeliveryStore:
         timeout_ms = None
         if self._endpoints is not None:
             endpoint = self._endpoints.find(None, endpoint_id)
-            if endpoint is None or not endpoint.active:
+            if self._rows.is_gone(endpoint_id) or not (endpoint is None or endpoint.active):
                 return False
-            timeout_ms = endpoint.timeout_ms
+            timeout_ms = None if endpoint is None else endpoint.timeout_ms
         if timeout_ms is None:
             timeout_ms = first.timeout_ms_default
         return timeout_ms <= first.timeout_ms_max

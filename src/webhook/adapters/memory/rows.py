@@ -112,15 +112,14 @@ class Rows:
             state=DeliveryState.CANCELED,
             due_at=None,
             reason=ENDPOINT_REMOVED,
-            # Never here at all: its caller named an endpoint that had been removed meanwhile.
-            completed_at=delivery.created_at if removed_at is None else removed_at,
+            completed_at=removed_at,
         )
 
     # --- endpoints --------------------------------------------------------------------------------
 
     def is_gone(self, endpoint_id: str) -> bool:
-        """Whether the endpoint was removed; never known where endpoints are kept elsewhere."""
-        return self.endpoints is not None and self.endpoints.find(None, endpoint_id) is None
+        """Whether the endpoint was removed; one that never was here is kept elsewhere."""
+        return self.endpoints is not None and self.endpoints.removed_at(endpoint_id) is not None
 
     def _endpoint_changed(self, endpoint_id: str) -> None:
         if endpoint_id not in self.keys_of_endpoint:
@@ -133,7 +132,7 @@ class Rows:
         active = True
         if self.endpoints is not None:
             endpoint = self.endpoints.find(None, endpoint_id)
-            active = endpoint is not None and endpoint.active
+            active = not self.is_gone(endpoint_id) if endpoint is None else endpoint.active
         if active and self._ready[endpoint_id]:
             self.open_lanes.add(lane_of(endpoint_id))
         else:
