@@ -9,7 +9,13 @@ from webhook.domain.errors import InvalidInput, PayloadTooLarge, StoreUnavailabl
 from webhook.domain.event import CALL_BYTES_MAX, EVENTS_MAX, WebhookEvent, prepare
 from webhook.domain.ids import KeyMaker
 from webhook.domain.model import NewEvent
-from webhook.ports import AcceptResult, Clock, FirstAttempts, WebhookPersistence
+from webhook.ports import (
+    AcceptResult,
+    Clock,
+    FirstAttempts,
+    WebhookEndpointStore,
+    WebhookPersistence,
+)
 
 REPEATS_MAX = 2
 
@@ -48,7 +54,7 @@ async def accept(
 
     The keys make the repeat recognisable, so it stores nothing twice and is no duplicate.
     """
-    targets = None if persistence.joint else await persistence.endpoint_store.match(events)
+    targets = None if persistence.joint else await _match(persistence.endpoint_store, events)
     store = persistence.delivery_store
     for _ in range(REPEATS_MAX):
         try:
@@ -56,3 +62,9 @@ async def accept(
         except StoreUnavailable:
             continue
     return await store.accept(events, first, clock.now_ms(), targets)
+
+
+async def _match(store: WebhookEndpointStore, events: Sequence[NewEvent]) -> list[list[str]]:
+    """Match events in a store of its own; what is enabled is not the store's to know."""
+    matched = await store.match(events)
+    return [ids if event.patterns else [] for event, ids in zip(events, matched, strict=True)]
