@@ -16,6 +16,7 @@ from webhook.domain.errors import (
 )
 from webhook.domain.event import WebhookEvent
 from webhook.domain.event_types import WebhookEventType
+from webhook.domain.matching import subscription_matches
 from webhook.domain.model import (
     Attempt,
     Delivery,
@@ -24,6 +25,7 @@ from webhook.domain.model import (
     EndpointStatus,
     ErrorKind,
     Event,
+    NewEvent,
     Outcome,
 )
 from webhook.domain.retry import RetryPolicy
@@ -65,6 +67,7 @@ __all__ = [
     "EventQuery",
     "FieldError",
     "InvalidInput",
+    "NewEvent",
     "NotFound",
     "Outcome",
     "Page",
@@ -86,5 +89,6 @@ __all__ = [
     "add_endpoints",
     "create_in_memory_webhook_persistence",
     "probe_endpoint",
+    "subscription_matches",
     "validate_endpoint_url",
 ]

@@ -27,6 +27,7 @@ EXPORTS: dict[str, frozenset[str]] = {
             "EventQuery",
             "FieldError",
             "InvalidInput",
+            "NewEvent",
             "NotFound",
             "Outcome",
             "Page",
@@ -48,6 +49,7 @@ EXPORTS: dict[str, frozenset[str]] = {
             "add_endpoints",
             "create_in_memory_webhook_persistence",
             "probe_endpoint",
+            "subscription_matches",
             "validate_endpoint_url",
         }
     ),
