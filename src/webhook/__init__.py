@@ -11,6 +11,7 @@ from webhook.domain.errors import (
     NotFound,
     PayloadTooLarge,
     SchemaError,
+    StoreFull,
     StoreUnavailable,
     WebhookError,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "RetryPolicy",
     "SchemaError",
     "Sender",
+    "StoreFull",
     "StoreUnavailable",
     "WakeQueue",
     "WebhookConfig",

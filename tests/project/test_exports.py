@@ -36,6 +36,7 @@ EXPORTS: dict[str, frozenset[str]] = {
             "RetryPolicy",
             "SchemaError",
             "Sender",
+            "StoreFull",
             "StoreUnavailable",
             "WakeQueue",
             "WebhookConfig",

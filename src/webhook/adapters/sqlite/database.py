@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from webhook.adapters.sql.database import ConstraintFailed, Row, Statement
-from webhook.domain.errors import SchemaError, StoreUnavailable
+from webhook.domain.errors import SchemaError, StoreFull, StoreUnavailable
 
 Rows = list[list[Row]]
 Synchronous = Literal["OFF", "NORMAL", "FULL", "EXTRA"]
 BUSY_TIMEOUT_MS = 30_000
 _TOGETHER_MAX = 256
+# The second: there was no room for the index of the write-ahead log to grow.
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 _SWITCH_AGAIN_S = 0.01
 
 
@@ -134,7 +136,8 @@ def _told(error: Exception) -> Exception:
     # What the module itself raises has no code of SQLite's.
     if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return SchemaError(f"The file is no usable SQLite database: {error}. It was not touched.")
-    failure = StoreUnavailable(f"SQLite: {error}")
+    full = getattr(error, "sqlite_errorcode", None) in _FULL
+    failure = (StoreFull if full else StoreUnavailable)(f"SQLite: {error}")
     failure.__cause__ = error
     return failure
 
