@@ -47,7 +47,7 @@ class Plan(NamedTuple):
 
     finds: set[str]
     sorts: tuple[str, ...] = ()
-    # Ranges without a lower end, and min(): these begin at the first entry of an index and end soon.
+    # Ranges without a lower end, and min(): they begin at an index's first entry and end soon.
     first_entries: int = 0
 
 

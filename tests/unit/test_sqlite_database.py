@@ -14,7 +14,7 @@ import pytest
 
 from webhook.adapters.sql.database import ConstraintFailed, Row, Statement
 from webhook.adapters.sqlite.database import SqliteDatabase
-from webhook.domain.errors import StoreUnavailable
+from webhook.domain.errors import StoreFull, StoreUnavailable
 
 TABLE: Statement = ("CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY, who TEXT)", ())
 ALL: Statement = ("SELECT n FROM t ORDER BY n", ())
@@ -384,7 +384,7 @@ async def test_a_disk_that_is_full_is_told_to_all_and_gone_when_there_is_room(
 ) -> None:
     await gated.batch([("PRAGMA max_page_count = 3", ())])
     answers = await together(gated, [insert(1, "x" * 100_000)], [insert(2, "y" * 100_000)])
-    assert [type(answer) for answer in answers] == [StoreUnavailable] * 2
+    assert [type(answer) for answer in answers] == [StoreFull] * 2
     await gated.batch([("PRAGMA max_page_count = 1000000", ())])
     await gated.batch([insert(3)])
     assert await numbers(gated) == [3]
