@@ -23,6 +23,7 @@ from webhook import (
 from webhook.adapters.cloudflare import create_d1_webhook_persistence
 from webhook.adapters.cloudflare.d1 import D1Database
 from webhook.adapters.sql.database import ConstraintFailed
+from webhook.domain.errors import StoreFull
 
 RECEIVER = os.environ.get("WEBHOOK_TEST_RECEIVER", "")
 INSERT = "INSERT INTO names (tenant, name, key, content_hash) VALUES (?1, ?2, ?3, ?4)"
@@ -89,6 +90,15 @@ async def test_weather_is_a_store_that_is_unavailable(when: When, text: str) -> 
     database = D1Database(Weather(env.DB, (when, text)))
     with pytest.raises(StoreUnavailable):
         await database.batch([("SELECT 1", ())])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["D1_ERROR: Exceeded maximum DB size", "D1_ERROR: database or disk is full: SQLITE_FULL"],
+)
+async def test_a_database_that_is_full_says_so(text: str) -> None:
+    with pytest.raises(StoreFull):
+        await D1Database(Weather(env.DB, ("before", text))).batch([("SELECT 1", ())])
 
 
 async def test_a_fault_of_ours_in_python_stays_what_it_is() -> None:
