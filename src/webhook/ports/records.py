@@ -104,9 +104,9 @@ class AcceptedEvent(msgspec.Struct, frozen=True):
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery leased to the claimer, with what it takes to send it.
 
-    ``endpoint`` is as it is now, None when the store does not keep endpoints; ``lease_left_ms``
-    counts from the moment the store answered. The delivery's ``attempts`` and ``due_at`` may be
-    left out.
+    ``endpoint`` is as it is now, None when it was removed or the store does not keep endpoints;
+    ``lease_left_ms`` counts from the moment the store answered. The delivery's ``attempts`` and
+    ``due_at`` may be left out.
     """
 
     delivery: Delivery
