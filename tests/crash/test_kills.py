@@ -6,11 +6,14 @@ import time
 from pathlib import Path
 
 from tests.crash.kills import Report, crash
-from tests.crash.victims import SqliteServer, Victim, Worker
+from tests.crash.victims import EndedServer, SqliteServer, Victim, Worker
 from tests.worker.conftest import scratch_folder
 
 KILLS = 15
 KILLS_OF_THE_WORKER = 2
+ENDS = 5
+MARGIN_S = 5.0
+"""What a busy machine may take on top of the grace."""
 
 
 def check(report: Report) -> None:
@@ -24,16 +27,28 @@ def check(report: Report) -> None:
     assert found.expected == report.events * 2
 
 
-def run(victim: Victim, kills: int) -> None:
+def run(victim: Victim, kills: int) -> Report:
     seed = time.time_ns() % 1_000_000
     print(f"seed {seed}")
     report = crash(victim, kills=kills, seed=seed)
     print(report)
     check(report)
+    return report
 
 
 def test_whatever_a_killed_server_had_accepted_arrives(tmp_path: Path) -> None:
     run(SqliteServer(tmp_path), KILLS)
+
+
+def test_a_server_that_is_asked_to_end_loses_nothing_repeats_nothing_and_ends_in_its_time(
+    tmp_path: Path,
+) -> None:
+    server = EndedServer(tmp_path)
+    report = run(server, ENDS)
+    # All attempts have a deadline that is shorter than the grace.
+    assert report.findings.repeats == report.findings.too_late
+    assert report.findings.outcomes["interrupted"] == 0
+    assert max(server.ended_s) < server.grace_s + MARGIN_S
 
 
 def test_whatever_a_killed_worker_had_accepted_arrives() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -89,6 +90,23 @@ class SqliteServer:
     def close(self) -> None:
         """See ``Victim``."""
         self._server.__exit__()
+
+
+class EndedServer(SqliteServer):
+    """The same, which is asked to end instead of killed; ``ended_s`` is how long each time took."""
+
+    grace_s = 2.0
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._server.settings["WEBHOOK_GRACE_S"] = f"{self.grace_s}"
+        self.ended_s: list[float] = []
+
+    def kill(self) -> None:
+        """Send SIGTERM instead, and wait for the end."""
+        began = time.monotonic()
+        assert self._server.end() == 0, self._server.log()
+        self.ended_s.append(time.monotonic() - began)
 
 
 class Worker:
