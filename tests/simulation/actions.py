@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.simulation.callers import REGIONS
+from tests.simulation.callers import REGIONS, TENANTS
 from tests.simulation.receivers import FAULTY, HEALTHY, is_gone
 from webhook.domain.endpoint import EndpointInput, EndpointPatch
 from webhook.domain.errors import Conflict, NotFound
@@ -52,6 +52,10 @@ async def emit_a_batch(world: World) -> None:
     await world.callers.emit(batch)
 
 
+async def emit_and_wait(world: World) -> None:
+    await world.callers.emit_and_wait(world.callers.make())
+
+
 async def emit_again(world: World) -> None:
     """Repeat what was emitted before, as a caller does who has forgotten that he was answered."""
     named = [e for e in world.callers.emissions if e.name and not e.refused]
@@ -73,6 +77,7 @@ async def add_an_endpoint(world: World) -> None:
     given = EndpointInput(
         url=f"https://r{dice.randrange(6)}.example/hook",
         event_types=dice.choice(PATTERNS),
+        tenant=dice.choice(TENANTS[: world.options.tenants]),
         filters={"region": [dice.choice(REGIONS)]} if dice.random() < 0.2 else {},
         timeout_ms=dice.choice(TIMEOUTS_MS) if dice.random() < 0.4 else None,
         retry=dice.choice(POLICIES) if dice.random() < 0.3 else None,
@@ -188,7 +193,7 @@ async def crash_at_once(world: World) -> None:
 
 
 async def stop_and_start_a_server(world: World) -> None:
-    await world.platform.stop_one(world.dice.choice((0, 500, 20_000)))
+    await world.platform.stop_one(world.dice.choice((0, 0, 500, 20_000)))
 
 
 async def the_store_goes_down(world: World) -> None:
@@ -208,6 +213,7 @@ async def the_clock_jumps(world: World) -> None:
 ACTIONS = (
     Action(8, emit_one),
     Action(4, emit_a_batch),
+    Action(1, emit_and_wait),
     Action(2, emit_again),
     Action(1, emit_other_content_by_a_used_name),
     Action(1, flush_by_hand),
@@ -223,7 +229,7 @@ ACTIONS = (
     Action(2, a_receiver_is_well_now_and_then, "faulty_receivers"),
     Action(4, crash_some_awaits_ahead, "crashes"),
     Action(1, crash_at_once, "crashes"),
-    Action(1, stop_and_start_a_server, "crashes"),
+    Action(2, stop_and_start_a_server, "crashes"),
     Action(2, the_store_goes_down, "outages"),
     Action(3, the_clock_jumps, "jumps"),
 )

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 PATIENCE_S = 40.0
+HANG_UP_SHARE = 0.2
+HANG_UP_S = 0.04
 TRIES = 6
 TYPES = ("message.sent", "message.read", "quota.exceeded")
+TENANTS = ("default", "other")
 REGIONS = ("north", "south")
 
 
@@ -30,6 +33,8 @@ class Emission(msgspec.Struct):
     event: WebhookEvent
     answers: list[AcceptedEvent] = []
     refused: bool = False
+    # Whether it was the only one of its call.
+    refused_alone: bool = False
 
     @property
     def name(self) -> str | None:
@@ -58,6 +63,7 @@ class Callers:
             data={"number": number},
             id=own_id,
             idempotency_key=key,
+            tenant=dice.choice(TENANTS[: self._world.options.tenants]),
             metadata={"region": dice.choice(REGIONS)},
         )
         made = Emission(number=number, event=event)
@@ -84,6 +90,7 @@ class Callers:
             self._world.note("refused: ", numbers)
             for emission in emissions:
                 emission.refused = True
+                emission.refused_alone = len(emissions) == 1
             return True
         if answers is None:
             return False
@@ -92,12 +99,26 @@ class Callers:
             emission.answers.append(answer)
         return True
 
+    async def emit_and_wait(self, emission: Emission) -> None:
+        """Emit an event, and wait for its first attempts."""
+        self._world.note("somebody emits ", emission.number, " and waits")
+        try:
+            deliveries = await self.ask(lambda service: service.emit_sync(emission.event))
+        except Conflict:
+            return
+        for delivery in deliveries or []:
+            event = self._world.history.events.get(delivery.key)
+            if event is not None and event.number != emission.number:
+                self._world.fail(f"event {emission.number}: told of event {event.number}")
+
     async def call[T](self, work: Callable[[Process], Coroutine[Any, Any, T]]) -> T | None:
         """Call some process; None if it was not there, crashed, or took too long."""
         process = self._world.platform.some_process()
         if process is None:
             return None
         try:
+            if self._world.options.hang_ups and self._world.dice.random() < HANG_UP_SHARE:
+                return await process.hang_up(work(process), self._world.dice.random() * HANG_UP_S)
             return await process.finish(work(process), PATIENCE_S)
         finally:
             await self._world.platform.call_ends(process)

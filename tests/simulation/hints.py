@@ -75,7 +75,9 @@ class SimulatedQueue:
         if self._batch_is_open:
             return
         self._batch_is_open = True
-        self._loop.call_outside(self._dice.random() * BATCH_S, self._hand_over)
+        self._loop.call_outside(
+            self._dice.choice((0, self._dice.random() * BATCH_S)), self._hand_over
+        )
 
     def _hand_over(self) -> None:
         self._batch_is_open = False

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tests.simulation.loop import OWNER, Owner
-from tests.simulation.stores import CALL, StoredEndpoint, StoredEvent, number_of
+from tests.simulation.stores import CALL, StoredEndpoint, StoredEvent, unmarked
 from webhook.domain.ids import DeliveryRef
 from webhook.domain.model import PENDING_STATES, Delivery, DeliveryState, Outcome
-from webhook.domain.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -85,10 +84,8 @@ class History:
         self.under_way: dict[DeliveryRef, list[Request]] = {}
         self.events: dict[str, StoredEvent] = {}
         self.endpoints: dict[str, StoredEndpoint] = {}
-        # Per endpoint: since when it has had which status.
-        self.statuses: dict[str, list[tuple[float, str]]] = {}
-        # Per endpoint: every retry policy it has had.
-        self.policies: dict[str, set[RetryPolicy | None]] = {}
+        # Per endpoint: since when it has been what.
+        self.versions: dict[str, list[tuple[float, StoredEndpoint]]] = {}
         # The latest that the wall clock ever was when a call was made.
         self.latest_at = 0
         self.troubles_s: list[float] = []
@@ -170,16 +167,27 @@ class History:
             )
 
     def _look_at_endpoints(self) -> None:
-        for endpoint in self._world.store.endpoints():
+        world = self._world
+        for endpoint in world.store.endpoints():
             known = self.endpoints.get(endpoint.id)
-            if known is None or known.status != endpoint.status:
-                since = (self._world.loop.time(), endpoint.status)
-                self.statuses.setdefault(endpoint.id, []).append(since)
-                self._world.note(
-                    "endpoint ", self._world.endpoint_name(endpoint.id), " is ", endpoint.status
-                )
+            if known == endpoint:
+                continue
+            self.versions.setdefault(endpoint.id, []).append((world.loop.time(), endpoint))
             self.endpoints[endpoint.id] = endpoint
-            self.policies.setdefault(endpoint.id, set()).add(endpoint.retry)
+            world.note(world.endpoint_name(endpoint.id), " is ", endpoint.status)
+
+    def versions_since(self, endpoint_id: str, since_s: float) -> list[StoredEndpoint]:
+        """Return what an endpoint has been since then, beginning with what it was then."""
+        found: list[StoredEndpoint] = []
+        for at_s, version in self.versions[endpoint_id]:
+            if at_s <= since_s:
+                found = []
+            found.append(version)
+        return found
+
+    def has_slept(self, endpoint_id: str) -> bool:
+        """Whether an endpoint was ever not active."""
+        return any(version.status != "active" for _, version in self.versions[endpoint_id])
 
     # --- the receivers ----------------------------------------------------------------------------
 
@@ -192,7 +200,6 @@ class History:
         number: int,
         timeout_ms: int,
         started_at: int,
-        claim: int,
         seen: bool,
     ) -> Request:
         """Note a request before the receiver has answered it."""
@@ -210,10 +217,11 @@ class History:
         )
         if ref not in self.leases:
             return request  # a probe, of which nothing is kept
+        payload, claim = unmarked(body.decode())
         self._world.note("request ", number, " of ", self.name(ref), " for claim ", claim)
         request.lease = self._lease_of(ref, claim)
         for check in self._world.checks.requests:
-            check(request, number_of(body.decode()))
+            check(request, payload)
         if request.lease is not None:
             request.lease.request = request
         self.requests.append(request)

@@ -21,13 +21,14 @@ HANDLES_MAX = 400_000
 class Owner:
     """Whoever has callbacks in the loop. ``crash_at`` is the callback at which it dies.
 
-    ``cut_off`` says that it ended before its work was done.
+    ``cut_off`` says that it ended before its work was done, ``stopping_s`` when it was told to end.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.alive = True
         self.cut_off = False
+        self.stopping_s: float | None = None
         self.steps = 0
         self.crash_at: int | None = None
         self.died: asyncio.Event = asyncio.Event()

@@ -19,6 +19,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     store: StoreKind
     platform: Platform
+    # Both stores in one place; else endpoints are matched before an accept.
+    joint: bool
+    tenants: int
     shuffled: bool
     # Leases compare against the store's own clock, as on D1.
     store_clock: bool
@@ -37,6 +40,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     faulty_receivers: bool
     crashes: bool
     hint_faults: bool
+    # Callers who go away while their call is under way.
+    hang_ups: bool
     # One receiver takes down whoever sends to it, again and again.
     poison: bool
     store_faults: bool
@@ -53,6 +58,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         """Whether nothing goes wrong but, perhaps, at the receivers, and nobody interferes."""
         return not (
             self.crashes
+            or self.hang_ups
             or self.poison
             or self.store_faults
             or self.slow_store
@@ -99,6 +105,8 @@ def draw(seed: int) -> Options:
         seed=seed,
         store=store,
         platform="server" if dice.random() < 0.65 else "worker",
+        joint=dice.random() < 0.85,
+        tenants=1 if dice.random() < 0.7 else 2,
         shuffled=dice.random() < 0.5,
         store_clock=store == "sqlite" and dice.random() < 0.3,
         claimers=dice.choice((1, 2, 2, 3)),
@@ -117,6 +125,7 @@ def draw(seed: int) -> Options:
         transient_only=dice.random() < 0.2,
         faulty_receivers=dice.random() < 0.6,
         crashes=perhaps(0.5),
+        hang_ups=perhaps(0.25),
         hint_faults=dice.random() < 0.35,
         poison=perhaps(0.06),
         store_faults=perhaps(0.5),

@@ -33,7 +33,6 @@ class Process(Owner):
     def __init__(self, world: World, name: str, wake_queue: WakeQueue | None) -> None:
         super().__init__(name)
         self.world = world
-        self.stopping = False
         self._spawned: list[asyncio.Task[Any]] = []
         self.service = WebhookRuntimeService(
             world.options.config,
@@ -55,7 +54,20 @@ class Process(Owner):
 
     async def finish[T](self, work: Coroutine[Any, Any, T], within_s: float) -> T | None:
         """Run ``work`` within this process from outside; None if it crashed or took too long."""
+        return await self._wait(self.spawn(work), within_s)
+
+    async def hang_up[T](self, work: Coroutine[Any, Any, T], after_s: float) -> T | None:
+        """As ``finish``, but what has taken too long is canceled, as a server does with a call."""
         task = self.spawn(work)
+        answer = await self._wait(task, after_s)
+        if not task.done() and self.alive:
+            # Who is cut short may have claimed something that nobody knows of any more.
+            self.world.history.trouble()
+            self.world.note("somebody hangs up")
+            task.cancel()
+        return answer
+
+    async def _wait[T](self, task: asyncio.Task[T], within_s: float) -> T | None:
         death = asyncio.ensure_future(self.died.wait())
         await asyncio.wait((task, death), timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
         death.cancel()
@@ -120,7 +132,7 @@ class Servers:
 
     def some_process(self) -> Process | None:
         """Return one that takes calls."""
-        taking = [server for server in self.servers if not server.stopping]
+        taking = [server for server in self.servers if server.stopping_s is None]
         return self._world.dice.choice(taking) if taking else None
 
     def living(self) -> list[Process]:
@@ -131,7 +143,7 @@ class Servers:
         server = self.some_process()
         if not isinstance(server, Server):
             return
-        server.stopping = True
+        server.stopping_s = self._world.loop.time()
         self._world.note(server.name, " is to stop within ", grace_ms, " ms")
         await server.finish(server.service.stop(grace_ms), 600)
         if server.alive:

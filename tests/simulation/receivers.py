@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tests.simulation.stores import CLAIM_HEADER
 from webhook.domain.ids import DeliveryRef, parse_delivery_id
 from webhook.domain.model import ErrorKind, Outcome
 
@@ -131,7 +130,6 @@ class Receivers:
             number=int(headers["webhook-attempt"]),
             timeout_ms=timeout_ms,
             started_at=started_at,
-            claim=int(headers.get(CLAIM_HEADER, "0")),
             seen=answer.seen,
         )
         self._perhaps_kill(request)

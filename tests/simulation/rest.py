@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tests.simulation.callers import TENANTS
 from webhook.domain.endpoint import EndpointPatch
 from webhook.domain.errors import Conflict, NotFound
 from webhook.domain.model import Delivery, EndpointStatus, Event
@@ -109,14 +110,26 @@ async def _look(world: World, listed: Listed) -> None:
 
 
 async def _read(service: WebhookService, listed: Listed) -> bool:
-    listed.events = await _pages(
-        lambda after: service.list_events(EventQuery(limit=3, after=after))
-    )
-    listed.deliveries = await _pages(
-        lambda after: service.list_deliveries(DeliveryQuery(limit=4, after=after))
-    )
+    listed.events, listed.deliveries = [], []
+    for tenant in TENANTS:
+        events, deliveries = (
+            EventQuery(tenant=tenant, limit=3),
+            DeliveryQuery(tenant=tenant, limit=4),
+        )
+        listed.events += await _pages(partial(_events, service, events))
+        listed.deliveries += await _pages(partial(_deliveries, service, deliveries))
     listed.got = [await service.get_delivery(d.id) for d in listed.deliveries]
     return True
+
+
+async def _events(service: WebhookService, query: EventQuery, after: str | None) -> Page[Event]:
+    return await service.list_events(msgspec.structs.replace(query, after=after))
+
+
+async def _deliveries(
+    service: WebhookService, query: DeliveryQuery, after: str | None
+) -> Page[Delivery]:
+    return await service.list_deliveries(msgspec.structs.replace(query, after=after))
 
 
 async def _pages[T](page_after: Callable[[str | None], Awaitable[Page[T]]]) -> list[T]:

@@ -18,11 +18,13 @@ from tests.simulation.hints import Faults
 from tests.simulation.history import History, told
 from tests.simulation.invariants import Checks
 from tests.simulation.loop import OWNER, SimulatedLoop, TooLong
+from tests.simulation.memory_world import MemoryWorld
 from tests.simulation.options import Options, draw
 from tests.simulation.processes import Servers, Worker
 from tests.simulation.receivers import FAULTY, KILLS_MAX, Receivers
 from tests.simulation.rest import heal, look_at_everything, resume_all
-from tests.simulation.stores import MemoryWorld, SimulatedStore, SqliteWorld
+from tests.simulation.sqlite_world import SqliteWorld
+from tests.simulation.stores import SimulatedStore
 from tests.simulation.weather import Weather
 
 # How much longer than the longest wait of any delivery it may take until nothing is pending.
@@ -72,16 +74,16 @@ class World:
 
     def _make_store(self) -> SimulatedStore:
         if self.options.store == "memory":
-            return MemoryWorld(self.weather)
+            return MemoryWorld(self.weather, joint=self.options.joint)
         if not self.options.store_clock:
-            return SqliteWorld(self.weather, None)
+            return SqliteWorld(self.weather, None, joint=self.options.joint)
         if self.options.jumps:
             self.store_skew_ms = self.dice.randint(
                 -STORE_CLOCK_SKEW_MS_MAX, STORE_CLOCK_SKEW_MS_MAX
             )
         steady = SimulatedClock(self.loop)
         self.store_clock = lambda: steady.now_ms() + self.store_skew_ms
-        return SqliteWorld(self.weather, self.store_clock)
+        return SqliteWorld(self.weather, self.store_clock, joint=self.options.joint)
 
     # --- running ----------------------------------------------------------------------------------
 
@@ -218,7 +220,7 @@ class World:
 
     def endpoint_name(self, endpoint_id: str) -> str:
         """Return an endpoint's name in the trace."""
-        ids = list(self.history.statuses)
+        ids = list(self.history.versions)
         place = ids.index(endpoint_id) + 1 if endpoint_id in ids else "?"
         endpoint = self.history.endpoints.get(endpoint_id)
         host = "" if endpoint is None else endpoint.url.removeprefix("https://").partition(".")[0]

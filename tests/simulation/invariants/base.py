@@ -30,8 +30,8 @@ class Invariant:
     def stored(self, call: str, asked_at: int, before: Mapping[str, StoredEvent]) -> None:
         """A call that may change events has committed; ``before`` is what was there."""
 
-    def requested(self, request: Request, number: int) -> None:
-        """A request for the event of this number has begun."""
+    def requested(self, request: Request, payload: str) -> None:
+        """A request with this payload has begun."""
 
     def rested(self, listed: Listed) -> None:
         """All is healed and nothing is pending any more."""

@@ -17,7 +17,7 @@ INTERRUPTIONS_MAX = 5
 
 
 class DeadLettersHaveACause(Invariant):
-    def requested(self, request: Request, number: int) -> None:
+    def requested(self, request: Request, payload: str) -> None:
         delivery = self.world.history.deliveries.get(request.ref)
         if delivery is not None and delivery.interruptions >= INTERRUPTIONS_MAX:
             self.fail(request.ref, "sent again although its claims keep dying")

@@ -19,7 +19,7 @@ SETTLE_AGAIN_S = 1.0
 
 
 class LeasesCoverTheirRequests(Invariant):
-    def requested(self, request: Request, number: int) -> None:
+    def requested(self, request: Request, payload: str) -> None:
         lease = request.lease
         if lease is None:
             self.fail(request.ref, "a request without a claim")
@@ -62,9 +62,11 @@ class LeasesCoverTheirRequests(Invariant):
         since_s = min(lease.asked_s, change.asked_s)
         if self.world.store_clock is None and _any(history.jumps_s, since_s, now_s):
             return True
-        # Nobody knew of the claim, or who did had no time to try again.
-        if lease.request is None or (lease.owner is not None and not lease.owner.alive):
+        if lease.request is None:  # nobody knew of the claim
             return _any(history.troubles_s, lease.asked_s, now_s)
+        if lease.owner is not None and lease.owner.stopping_s is not None:
+            # Who has to end tries only once.
+            return _any(history.troubles_s, lease.owner.stopping_s - SLOW_S_MAX, now_s)
         if lease.request.outcome is None:
             return False
         since_s = max(lease.asked_s, lease.ends_s - SLOW_S_MAX - SETTLE_AGAIN_S)

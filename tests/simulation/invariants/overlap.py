@@ -14,7 +14,7 @@ BOTH = 2
 
 
 class OverlapsHaveACause(Invariant):
-    def requested(self, request: Request, number: int) -> None:
+    def requested(self, request: Request, payload: str) -> None:
         for other in self.world.history.under_way.get(request.ref, ()):
             leases = [lease for lease in (other.lease, request.lease) if lease is not None]
             # The one that was claimed first may be the one that is sent last.

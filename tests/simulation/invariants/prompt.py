@@ -28,7 +28,7 @@ class NobodyWaitsForTheSweep(Invariant):
         if not self.options.calm or self.world.receivers.have_kept_waiting:
             return
         # One that was put to sleep by a 410 has made its deliveries wait.
-        if len(self.world.history.statuses[change.ref.endpoint_id]) > 1:
+        if self.world.history.has_slept(change.ref.endpoint_id):
             return
         waited_ms = change.store_at - (before.due_at or 0)
         if waited_ms > self._wait_ms_max(change):

@@ -23,8 +23,8 @@ class RetriesFollowThePolicy(Invariant):
             return
         # An attempt uses the endpoint as it was then; edits since do not matter.
         policies = {
-            policy or self.options.config.retry_policy
-            for policy in self.world.history.policies[change.ref.endpoint_id]
+            version.retry or self.options.config.retry_policy
+            for _, version in self.world.history.versions[change.ref.endpoint_id]
         }
         run = after.attempts_made - after.run_start
         if after.state is DeliveryState.SCHEDULED:

@@ -39,10 +39,12 @@ class NoTransitionIsForbidden(Invariant):
             return False
         if change.call == "claim":
             return after.state in (READY, LEASED)
+        canceled = after.state is DeliveryState.CANCELED
+        if canceled and not self._endpoint_is_removed(change):
+            return False
         if change.call == "settle":
             return before.state is LEASED or (before.state is READY and before.interruptions > 0)
-        canceled = after.state is DeliveryState.CANCELED
-        return change.call == "sweep" and canceled and self._endpoint_is_removed(change)
+        return change.call == "sweep" and canceled
 
     def _endpoint_is_removed(self, change: Change) -> bool:
         endpoint = self.world.history.endpoints.get(change.ref.endpoint_id)

@@ -1,0 +1,82 @@
+"""The memory stores; all processes share their objects, since they know no others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tests.simulation.stores import (
+    REMOVED,
+    Changed,
+    StoredEndpoint,
+    StoredEvent,
+    named,
+    stored_event,
+)
+from webhook.adapters.memory import MemoryDeliveryStore, MemoryEndpointStore
+from webhook.domain.ids import DeliveryRef
+from webhook.domain.model import Delivery
+from webhook.ports import WebhookDeliveryStore, WebhookEndpointStore, WebhookPersistence
+
+if TYPE_CHECKING:
+    from tests.simulation.weather import Weather
+
+
+class MemoryEndpoints:
+    """Endpoints in memory, beside deliveries anywhere."""
+
+    def __init__(self, weather: Weather) -> None:
+        self.inner = MemoryEndpointStore()
+        self.store: WebhookEndpointStore = named(self.inner, weather)
+        self._ever: dict[str, StoredEndpoint] = {}
+
+    def look(self) -> list[StoredEndpoint]:
+        """Return all that were ever there."""
+        now = {
+            e.id: StoredEndpoint(
+                e.id, e.tenant, e.url, e.status.value, e.event_types, e.filters, e.retry
+            )
+            for e in self.inner._endpoints.values()
+        }
+        for endpoint_id, was in self._ever.items():
+            if endpoint_id not in now:
+                now[endpoint_id] = msgspec.structs.replace(was, status=REMOVED)
+        self._ever = now
+        return list(now.values())
+
+
+class MemoryWorld:
+    """Both stores in memory, joint or apart."""
+
+    def __init__(self, weather: Weather, *, joint: bool) -> None:
+        self._endpoints = MemoryEndpoints(weather)
+        self._deliveries = MemoryDeliveryStore(self._endpoints.inner if joint else None)
+        store: WebhookDeliveryStore = named(self._deliveries, weather)
+        self._persistence = WebhookPersistence(
+            endpoint_store=self._endpoints.store, delivery_store=store, joint=joint
+        )
+        self._known: dict[DeliveryRef, Delivery] = {}
+
+    def persistence(self) -> WebhookPersistence:
+        return self._persistence
+
+    def changes(self) -> list[Changed]:
+        stored, known = self._deliveries._rows.deliveries, self._known
+        changed: list[Changed] = [
+            (ref, known.get(ref), delivery)
+            for ref, delivery in stored.items()
+            if known.get(ref) is not delivery
+        ]
+        if len(stored) != len(known) + sum(before is None for _, before, _ in changed):
+            changed += [(ref, d, None) for ref, d in known.items() if ref not in stored]
+        if changed:
+            self._known = dict(stored)
+        return changed
+
+    def events(self) -> dict[str, StoredEvent]:
+        stored = [row.event for row in self._deliveries._rows.events.values()]
+        return {e.key: stored_event(e.key, e.tenant, e.payload, e.endpoint_ids) for e in stored}
+
+    def endpoints(self) -> list[StoredEndpoint]:
+        return self._endpoints.look()
