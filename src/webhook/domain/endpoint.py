@@ -31,6 +31,14 @@ Filters = Annotated[
     FilterValues,
     Meta(description="Metadata key to accepted values; all keys must match, any value of each."),
 ]
+CONCURRENCY_MAX = 1_000
+RATE_MIN, RATE_MAX = 0.01, 1_000.0
+ConcurrencyMax = Annotated[
+    int | None, Meta(description=f"Most attempts under way at once, 1 to {CONCURRENCY_MAX}.")
+]
+RateLimit = Annotated[
+    float | None, Meta(description=f"Most attempts started in a second, {RATE_MIN} to {RATE_MAX}.")
+]
 TimeoutMs = Annotated[
     int | None, Meta(description=f"Deadline of one attempt, 1 to {TIMEOUT_MS_MAX} ms.")
 ]
@@ -56,6 +64,8 @@ class EndpointInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = None
     retry: RetryPolicy | None = None
     timeout_ms: TimeoutMs = None
+    concurrency_max: ConcurrencyMax = None
+    rate_limit_per_second: RateLimit = None
 
     def __repr__(self) -> str:
         """Hide URL, header values and secret from logs."""
@@ -76,10 +86,24 @@ class EndpointPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     headers: dict[str, str] | UnsetType | None = UNSET
     retry: RetryPolicy | UnsetType | None = UNSET
     timeout_ms: TimeoutMs | UnsetType = UNSET
+    concurrency_max: ConcurrencyMax | UnsetType = UNSET
+    rate_limit_per_second: RateLimit | UnsetType = UNSET
 
     def __repr__(self) -> str:
         """Hide URL and header values from logs."""
         return "EndpointPatch(...)"
+
+
+# What a change replaces without a rule of its own.
+_PLAIN_FIELDS = (
+    "external_id",
+    "name",
+    "description",
+    "retry",
+    "timeout_ms",
+    "concurrency_max",
+    "rate_limit_per_second",
+)
 
 
 def new_endpoint(
@@ -114,6 +138,8 @@ def new_endpoint(
         secrets=() if value is None else (SigningSecret(value),),
         retry=given.retry,
         timeout_ms=given.timeout_ms,
+        concurrency_max=given.concurrency_max,
+        rate_limit_per_second=given.rate_limit_per_second,
         status=_status(given.active, given.status, EndpointStatus.ACTIVE),
     )
     _check(endpoint, reserved_headers)
@@ -138,9 +164,7 @@ def patched(
 ) -> Endpoint:
     """Return the endpoint with the changes, one revision on; raises ``InvalidInput``."""
     changes: dict[str, Any] = {
-        name: value
-        for name in ("external_id", "name", "description", "retry", "timeout_ms")
-        if (value := getattr(patch, name)) is not UNSET
+        name: value for name in _PLAIN_FIELDS if (value := getattr(patch, name)) is not UNSET
     }
     if patch.url is not UNSET:
         changes["url"] = check_url(patch.url, rules)
@@ -194,6 +218,11 @@ def _check(endpoint: Endpoint, reserved_headers: Iterable[str]) -> None:
     timeout_ms = endpoint.timeout_ms
     if timeout_ms is not None and not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
         raise InvalidInput.at("/timeout_ms", f"Is 1 to {TIMEOUT_MS_MAX} ms.")
+    if not 1 <= (endpoint.concurrency_max or 1) <= CONCURRENCY_MAX or endpoint.concurrency_max == 0:
+        raise InvalidInput.at("/concurrency_max", f"Is 1 to {CONCURRENCY_MAX}.")
+    rate = endpoint.rate_limit_per_second
+    if rate is not None and not RATE_MIN <= rate <= RATE_MAX:
+        raise InvalidInput.at("/rate_limit_per_second", f"Is {RATE_MIN} to {RATE_MAX}.")
     retry = endpoint.retry
     if retry and retry.schedule_s is not None and retry.retry_delay_ms is not None:
         raise InvalidInput.at("/retry", "schedule_s contradicts retry_delay_ms; give one of them.")

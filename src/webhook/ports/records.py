@@ -106,12 +106,13 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 
     ``endpoint`` is as it is now, None when the store does not keep endpoints; ``lease_left_ms``
     counts from the moment the store answered. The delivery's ``attempts`` and ``due_at`` may be
-    left out.
+    left out. It is not to be sent before ``start_in_ms`` have passed: its endpoint has a rate.
     """
 
     delivery: Delivery
     payload: str
     lease_left_ms: int
+    start_in_ms: int = 0
     endpoint: Endpoint | None = None
 
 

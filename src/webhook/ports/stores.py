@@ -119,6 +119,9 @@ class WebhookDeliveryStore(Protocol):
         ``ATTEMPTS_FIRST_KEPT`` and the last ``ATTEMPTS_LAST_KEPT`` entries. ``interruptions``
         becomes 0, except when the delivery is given back without an attempt. ``disable_endpoint``
         sets an active endpoint to ``error`` (its revision rises), where the store keeps endpoints.
+        There a failed attempt also counts among its endpoint's failures in a row, which open its
+        circuit and after ``ERROR_AFTER_MS`` disable it, and a success forgets them; see
+        ``domain/health.py``.
         While its endpoint is removed and the sweep has not come yet, a delivery can still be
         settled: what was delivered was delivered.
         """
@@ -132,6 +135,21 @@ class WebhookDeliveryStore(Protocol):
         ``interruptions`` is 0, ``reason`` and ``completed_at`` go. Raises ``Conflict`` when the
         endpoint was removed, where the store keeps endpoints.
         """
+        ...
+
+    async def pause_sending(self, now: int) -> None:
+        """Turn the operator's switch: no claim or accept leases anything until it is turned back.
+
+        What is under way is settled as ever; turning it twice changes nothing.
+        """
+        ...
+
+    async def resume_sending(self) -> None:
+        """Turn the operator's switch back."""
+        ...
+
+    async def sending_paused_since(self) -> int | None:
+        """Return since when nothing is leased, None while sending goes on."""
         ...
 
     async def get_event(self, tenant: str, event_id: str) -> Event | None:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import msgspec
 
 from webhook.adapters.memory.endpoints import MemoryEndpointStore, copied
+from webhook.adapters.memory.gates import Gates
+from webhook.adapters.memory.health import note_health
 from webhook.adapters.memory.lists import list_deliveries, list_events
 from webhook.adapters.memory.rows import FirstUse, Rows, StoredEvent
 from webhook.adapters.memory.transitions import (
@@ -25,6 +27,7 @@ from webhook.domain.model import (
     PENDING_STATES,
     Delivery,
     DeliveryState,
+    Endpoint,
     Event,
     NewEvent,
 )
@@ -57,6 +60,8 @@ class MemoryDeliveryStore:
     def __init__(self, endpoints: MemoryEndpointStore | None = None) -> None:
         self._endpoints = endpoints
         self._rows = Rows(endpoints)
+        self._gates = Gates()
+        self._paused_since: int | None = None
         self._swept_to = ""
 
     # --- accept -----------------------------------------------------------------------------------
@@ -154,9 +159,13 @@ class MemoryDeliveryStore:
         return leased
 
     def _may_be_sent_at_once(self, endpoint_id: str, first: FirstAttempts) -> bool:
+        if self._paused_since is not None:
+            return False
         timeout_ms = None
         if self._endpoints is not None:
             endpoint = self._endpoints.find(None, endpoint_id)
+            if endpoint is not None and endpoint.gated:
+                return False
             if self._rows.is_gone(endpoint_id) or not (endpoint is None or endpoint.active):
                 return False
             timeout_ms = None if endpoint is None else endpoint.timeout_ms
@@ -172,13 +181,26 @@ class MemoryDeliveryStore:
         claimed, next_start = self._take(request)
         next_due = self._rows.waiting.first()
         next_due_at = None if next_due is None else next_due[0]
-        return Claim(
-            claimed=claimed,
-            more=bool(self._rows.open_lanes)
-            or (next_due_at is not None and next_due_at <= request.now),
-            next_due_at=next_due_at,
-            next_start=next_start,
-        )
+        due = next_due_at is not None and next_due_at <= request.now
+        ready, gate_at = self._gates_of_ready(request.now)
+        more = self._paused_since is None and (ready or due)
+        if not more and gate_at is not None:
+            next_due_at = gate_at if next_due_at is None else min(gate_at, next_due_at)
+        return Claim(claimed=claimed, more=more, next_due_at=next_due_at, next_start=next_start)
+
+    def _gates_of_ready(self, now: int) -> tuple[bool, int | None]:
+        """Return whether some lane can give something now, and when a shut gate opens by itself."""
+        opening: list[int] = []
+        for lane in self._rows.open_lanes.around(""):
+            endpoint = self._endpoint(endpoint_of_lane(lane))
+            if self._gates.room(endpoint, now) > 0:
+                return True, None
+            if endpoint is not None and self._paused_since is None:
+                opening.append(self._gates.opens_at(endpoint, now))
+        return False, min(opening, default=None)
+
+    def _endpoint(self, endpoint_id: str) -> Endpoint | None:
+        return self._endpoints.find(None, endpoint_id) if self._endpoints else None
 
     def _make_due_ready(self, now: int) -> None:
         for _ in range(CLAIM_DUE_MAX):
@@ -188,6 +210,7 @@ class MemoryDeliveryStore:
             delivery = self._rows.deliveries[first[1]]
             if delivery.state is DeliveryState.LEASED:
                 delivery = interrupted(delivery)
+                self._gates.release(delivery.ref)
             self._rows.put(msgspec.structs.replace(delivery, state=DeliveryState.READY))
 
     def _take(self, request: ClaimRequest) -> tuple[list[Claimed], str]:
@@ -195,9 +218,13 @@ class MemoryDeliveryStore:
         payloads: set[str] = set()
         bytes_left = request.payload_bytes_max
         next_start = request.start
+        if self._paused_since is not None:
+            return claimed, next_start
         for lane in self._rows.open_lanes.around(request.start):
             endpoint_id = endpoint_of_lane(lane)
+            endpoint = self._endpoint(endpoint_id)
             free = request.per_endpoint - request.in_flight.get(endpoint_id, 0)
+            free = min(free, self._gates.room(endpoint, request.now))
             for _ in range(min(free, request.limit - len(claimed))):
                 delivery = self._rows.oldest_ready(endpoint_id)
                 if delivery is None:
@@ -214,18 +241,21 @@ class MemoryDeliveryStore:
                     due_at=request.now + request.lease_ms,
                 )
                 self._rows.put(leased)
-                claimed.append(self._claimed(leased, request.now))
+                lease_end = request.now + request.lease_ms
+                start_in_ms = self._gates.take(endpoint, leased.ref, lease_end, request.now)
+                claimed.append(self._claimed(leased, request.now, start_in_ms))
                 next_start = lane
             if len(claimed) == request.limit:
                 break
         return claimed, next_start
 
-    def _claimed(self, delivery: Delivery, now: int) -> Claimed:
-        endpoint = self._endpoints.find(None, delivery.endpoint_id) if self._endpoints else None
+    def _claimed(self, delivery: Delivery, now: int, start_in_ms: int = 0) -> Claimed:
+        endpoint = self._endpoint(delivery.endpoint_id)
         return Claimed(
             delivery=delivery,
             payload=self._rows.events[delivery.key].event.payload,
             lease_left_ms=(delivery.due_at or now) - now,
+            start_in_ms=start_in_ms,
             endpoint=None if endpoint is None else copied(endpoint),
         )
 
@@ -233,16 +263,30 @@ class MemoryDeliveryStore:
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[DeliveryRef]:
         """Apply settlements to the claims they name; return those that were applied."""
-        applied: list[DeliveryRef] = []
+        applied: list[Settlement] = []
         for settlement in settlements:
             delivery = self._rows.deliveries.get(settlement.ref)
             if delivery is None or not is_claim_of(settlement, delivery):
                 continue
             self._rows.put(settled(delivery, settlement))
-            applied.append(settlement.ref)
-            if settlement.disable_endpoint and self._endpoints is not None:
-                self._endpoints.disable(settlement.ref.endpoint_id, settlement.completed_at)
-        return applied
+            self._gates.release(settlement.ref)
+            applied.append(settlement)
+        if self._endpoints is not None:
+            note_health(self._endpoints, settlements, applied)
+        return [settlement.ref for settlement in applied]
+
+    async def pause_sending(self, now: int) -> None:
+        """Turn the operator's switch."""
+        if self._paused_since is None:
+            self._paused_since = now
+
+    async def resume_sending(self) -> None:
+        """Turn the operator's switch back."""
+        self._paused_since = None
+
+    async def sending_paused_since(self) -> int | None:
+        """Return since when nothing is leased, None while sending goes on."""
+        return self._paused_since
 
     async def replay(self, tenant: str | None, ref: DeliveryRef, now: int) -> Delivery | None:
         """Start a new run of a finished delivery and return it; None when unknown."""

@@ -16,6 +16,7 @@ from webhook.adapters.sql.rows import (
     to_json,
 )
 from webhook.domain.errors import Conflict
+from webhook.domain.health import ERROR_AFTER_MS
 from webhook.domain.ids import DeliveryRef, endpoint_of_lane, key_floor, lane_of
 from webhook.domain.lifecycle import Settlement
 from webhook.domain.model import PENDING_STATES, Delivery, NewEvent
@@ -140,29 +141,47 @@ class SqlDeliveryStore(DeliveryLists):
         return Claim(
             claimed=[read_claimed(row, request.lease_ms) for row in rows],
             more=bool(rest["more"]),
-            next_due_at=rest["next_due_at"],
+            next_due_at=min(
+                filter(None, (rest["next_due_at"], rest["next_gate_at"])), default=None
+            ),
             next_start=rows[-1]["lane"] if rows else rest["ended_at"] or request.start,
         )
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[DeliveryRef]:
-        """Apply settlements in one round trip; a statement more where an endpoint is disabled."""
+        """Apply settlements in one round trip, and what they say of their endpoints' health."""
         if not settlements:
             return []
-        rows = [settlement_row(settlement) for settlement in settlements]
-        batch: list[Statement] = [(statements.SETTLE, (chunk,)) for chunk in json_chunks(rows)]
-        count = len(batch)
-        disabling = [s for s in settlements if s.disable_endpoint]
-        if disabling:
-            now = max(s.completed_at or 0 for s in disabling)
-            chunk = to_json([settlement_row(s) for s in disabling])
-            batch.append((statements.DISABLE_UNSUBSCRIBE, (chunk,)))
-            batch.append((statements.DISABLE, (chunk, now)))
+        batch: list[Statement] = []
+        chunks = list(json_chunks(settlement_row(settlement) for settlement in settlements))
+        failed_at = max((s.failed_at or 0 for s in settlements), default=0)
+        for chunk in chunks:
+            if failed_at:
+                given_up = (chunk, failed_at, failed_at - ERROR_AFTER_MS)
+                batch.append((statements.DISABLE_UNSUBSCRIBE, given_up))
+                batch.append((statements.DISABLE, given_up))
+                batch.append((statements.COUNT_FAILURES, (chunk, failed_at)))
+            batch.append((statements.FORGET_FAILURES, (chunk,)))
+            batch.append((statements.SETTLE, (chunk,)))
         results = await self._database.batch(batch)
+        each = len(batch) // len(chunks)
         return [
             DeliveryRef(endpoint_of_lane(row["lane"]), row["key"])
-            for applied in results[:count]
+            for applied in results[each - 1 :: each]
             for row in applied
         ]
+
+    async def pause_sending(self, now: int) -> None:
+        """Turn the operator's switch: no claim gives anything until it is turned back."""
+        await self._database.batch([(read_statements.SENDING_PAUSE, (now,))])
+
+    async def resume_sending(self) -> None:
+        """Turn the operator's switch back."""
+        await self._database.batch([(read_statements.SENDING_RESUME, ())])
+
+    async def sending_paused_since(self) -> int | None:
+        """Return since when nothing is sent, None while sending goes on."""
+        [rows] = await self._database.read([(read_statements.SENDING_PAUSED, ())])
+        return rows[0]["since"] if rows else None
 
     async def replay(self, tenant: str | None, ref: DeliveryRef, now: int) -> Delivery | None:
         """Start a new run, and read what came of it, in one round trip."""
