@@ -11,11 +11,13 @@ from webhook.domain.errors import (
     NotFound,
     PayloadTooLarge,
     SchemaError,
+    StoreFull,
     StoreUnavailable,
     WebhookError,
 )
 from webhook.domain.event import WebhookEvent
 from webhook.domain.event_types import WebhookEventType
+from webhook.domain.matching import subscription_matches
 from webhook.domain.model import (
     Attempt,
     Delivery,
@@ -24,6 +26,7 @@ from webhook.domain.model import (
     EndpointStatus,
     ErrorKind,
     Event,
+    NewEvent,
     Outcome,
 )
 from webhook.domain.retry import RetryPolicy
@@ -65,6 +68,7 @@ __all__ = [
     "EventQuery",
     "FieldError",
     "InvalidInput",
+    "NewEvent",
     "NotFound",
     "Outcome",
     "Page",
@@ -73,6 +77,7 @@ __all__ = [
     "RetryPolicy",
     "SchemaError",
     "Sender",
+    "StoreFull",
     "StoreUnavailable",
     "WakeQueue",
     "WebhookConfig",
@@ -86,5 +91,6 @@ __all__ = [
     "add_endpoints",
     "create_in_memory_webhook_persistence",
     "probe_endpoint",
+    "subscription_matches",
     "validate_endpoint_url",
 ]

@@ -39,10 +39,19 @@ def make_newer(path: Path) -> None:
     connection.close()
 
 
+def make_logged(path: Path) -> None:
+    """Make a database that keeps a write-ahead log, and has none while nobody has it open."""
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    make_foreign(path, "users")
+
+
 KINDS: dict[str, tuple[Callable[[Path], object], str]] = {
     "text": (lambda path: path.write_bytes(TEXT), "no usable SQLite database"),
     "corrupt": (make_corrupt, "no usable SQLite database"),
     "foreign": (lambda path: make_foreign(path, "users"), "another program"),
+    "foreign with a log": (make_logged, "another program"),
     # Wrangler's table alone proves nothing: every D1 project has one.
     "wrangler": (lambda path: make_foreign(path, "users", "d1_migrations"), "another program"),
     "newer": (make_newer, "9999_from_the_future.sql"),
@@ -62,6 +71,21 @@ def test_a_file_that_is_not_ours_is_refused_and_left_alone(tmp_path: Path, kind:
     assert done.stderr.count("\n") == 1
     assert file.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["webhook.db"]
+
+
+def test_what_another_program_has_open_is_left_alone_with_its_log(tmp_path: Path) -> None:
+    file, log = tmp_path / "webhook.db", tmp_path / "webhook.db-wal"
+    connection = sqlite3.connect(file)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("CREATE TABLE users (name TEXT)")
+    connection.commit()
+    before = (file.read_bytes(), log.read_bytes())
+    done = run("serve", "--port", "0", cwd=tmp_path)
+    assert "another program" in done.stderr
+    assert (file.read_bytes(), log.read_bytes()) == before
+    connection.execute("INSERT INTO users VALUES ('it goes on')")
+    connection.commit()
+    connection.close()
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ EXPORTS: dict[str, frozenset[str]] = {
             "EventQuery",
             "FieldError",
             "InvalidInput",
+            "NewEvent",
             "NotFound",
             "Outcome",
             "Page",
@@ -35,6 +36,7 @@ EXPORTS: dict[str, frozenset[str]] = {
             "RetryPolicy",
             "SchemaError",
             "Sender",
+            "StoreFull",
             "StoreUnavailable",
             "WakeQueue",
             "WebhookConfig",
@@ -48,6 +50,7 @@ EXPORTS: dict[str, frozenset[str]] = {
             "add_endpoints",
             "create_in_memory_webhook_persistence",
             "probe_endpoint",
+            "subscription_matches",
             "validate_endpoint_url",
         }
     ),

@@ -17,10 +17,55 @@ from webhook.domain.matching import (
     patterns_for,
     subscription_matches,
 )
+from webhook.domain.model import Endpoint, EndpointStatus, NewEvent
 
 TYPES = st.lists(st.text("ab_9", min_size=1, max_size=3), min_size=1, max_size=4).map(".".join)
 SCALARS = st.text(max_size=3) | st.integers(-3, 3) | st.booleans() | st.floats(allow_nan=False)
 VALUES = st.lists(SCALARS, min_size=1, max_size=3)
+
+
+def matches_event(
+    event_types: list[str], filters: Filters, event_type: str, metadata: dict[str, Any]
+) -> bool:
+    return subscription_matches(endpoint(event_types, filters), event(event_type, metadata))
+
+
+def endpoint(
+    event_types: list[str],
+    filters: Filters,
+    tenant: str = "default",
+    status: EndpointStatus = EndpointStatus.ACTIVE,
+) -> Endpoint:
+    return Endpoint(
+        id="ep_1",
+        tenant=tenant,
+        url="https://example.com/",
+        event_types=tuple(event_types),
+        filters={key: tuple(values) for key, values in filters.items()},
+        created_at=1,
+        updated_at=1,
+        status=status,
+    )
+
+
+def event(event_type: str, metadata: dict[str, Any]) -> NewEvent:
+    return NewEvent(
+        key="0" * 26,
+        tenant="default",
+        type=event_type,
+        payload="{}",
+        size=2,
+        patterns=patterns_for(event_type),
+        facets=facets(metadata),
+    )
+
+
+def test_only_active_endpoints_of_the_event_s_tenant_receive_it() -> None:
+    sent = event("a", {})
+    assert subscription_matches(endpoint(["a"], {}), sent)
+    assert not subscription_matches(endpoint(["a"], {}, tenant="other"), sent)
+    for status in set(EndpointStatus) - {EndpointStatus.ACTIVE}:
+        assert not subscription_matches(endpoint(["a"], {}, status=status), sent)
 
 
 def test_the_patterns_of_a_type_are_itself_its_groups_and_all() -> None:
@@ -32,7 +77,7 @@ def test_the_patterns_of_a_type_are_itself_its_groups_and_all() -> None:
 def test_every_pattern_of_a_type_is_well_formed_and_matches_it(event_type: str) -> None:
     for pattern in patterns_for(event_type):
         assert pattern_problem(pattern) is None
-        assert subscription_matches([pattern], {}, event_type, {})
+        assert matches_event([pattern], {}, event_type, {})
 
 
 @pytest.mark.parametrize(
@@ -49,11 +94,11 @@ def test_every_pattern_of_a_type_is_well_formed_and_matches_it(event_type: str) 
     ],
 )
 def test_patterns(pattern: str, event_type: str, *, matches: bool) -> None:
-    assert subscription_matches([pattern], {}, event_type, {}) is matches
+    assert matches_event([pattern], {}, event_type, {}) is matches
 
 
 def test_no_pattern_matches_nothing() -> None:
-    assert not subscription_matches([], {}, "a", {})
+    assert not matches_event([], {}, "a", {})
 
 
 @pytest.mark.parametrize(
@@ -92,7 +137,7 @@ def test_no_pattern_matches_nothing() -> None:
 def test_filters_and_together_or_within_and_fail_closed(
     filters: Filters, metadata: dict[str, Any], *, matches: bool
 ) -> None:
-    assert subscription_matches(["*"], filters, "a", metadata) is matches
+    assert matches_event(["*"], filters, "a", metadata) is matches
 
 
 @given(st.dictionaries(st.text(max_size=3), VALUES, max_size=3))
@@ -100,10 +145,10 @@ def test_metadata_that_holds_one_accepted_value_of_each_key_matches(
     filters: dict[str, list[str | int | float | bool]],
 ) -> None:
     metadata = {key: values[-1] for key, values in filters.items()}
-    assert subscription_matches(["*"], filters, "a", {**metadata, "other": "x"})
+    assert matches_event(["*"], filters, "a", {**metadata, "other": "x"})
     for key in filters:
         rest = {name: value for name, value in metadata.items() if name != key}
-        assert not subscription_matches(["*"], filters, "a", rest)
+        assert not matches_event(["*"], filters, "a", rest)
 
 
 @given(st.dictionaries(st.text(max_size=3), SCALARS, max_size=4))

@@ -16,6 +16,7 @@ from webhook.api.problems import (
     MEDIA_TYPE,
     NO_TOKEN,
     NOT_JSON,
+    STORE_FULL,
     STORE_UNAVAILABLE,
     TOO_LARGE,
     UNAUTHORIZED,
@@ -130,7 +131,7 @@ def _responses(operation: Operation, schema_of: Mapping[Any, _Json]) -> _Json:
 
 def _problems(operation: Operation) -> list[Problem]:
     """Return what may go wrong: what the operation says, and what its kind brings with it."""
-    found = [*operation.problems, INVALID, STORE_UNAVAILABLE, INTERNAL]
+    found = [*operation.problems, INVALID, STORE_FULL, STORE_UNAVAILABLE, INTERNAL]
     if not operation.public:
         found += [UNAUTHORIZED, NO_TOKEN]
     if operation.method in {"POST", "PATCH"}:

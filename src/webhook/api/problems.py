@@ -29,6 +29,7 @@ from webhook.domain.errors import (
     InvalidInput,
     NotFound,
     PayloadTooLarge,
+    StoreFull,
     StoreUnavailable,
     WebhookError,
 )
@@ -109,6 +110,13 @@ STORE_UNAVAILABLE = Problem(
     "The store did not answer",
     "Try again after Retry-After; with an id or Idempotency-Key nothing is accepted twice.",
 )
+STORE_FULL = Problem(
+    "store-full",
+    507,
+    "No room is left in the store",
+    "Make room on the disk of the database, and the service goes on by itself; nothing of the call "
+    "was kept.",
+)
 NO_TOKEN = Problem(
     "no-token-configured",
     503,
@@ -127,6 +135,7 @@ PROBLEMS: dict[type[WebhookError], Problem] = {
     PayloadTooLarge: TOO_LARGE,
     UnsupportedMedia: UNSUPPORTED_MEDIA,
     InvalidInput: INVALID,
+    StoreFull: STORE_FULL,
     StoreUnavailable: STORE_UNAVAILABLE,
     TokenNotConfigured: NO_TOKEN,
 }
@@ -144,7 +153,8 @@ def problem_response(error: Exception) -> Response:
     if isinstance(error, StoreUnavailable):
         # What a database said is for the log; it may name hosts and paths.
         _log.warning("store unavailable: %s", error)
-        sentence = "The store did not answer; nothing is known to be lost, try again."
+        kind = StoreFull if problem is STORE_FULL else StoreUnavailable
+        sentence = kind().message
         return _response(problem, sentence, headers={"retry-after": str(error.retry_after_s)})
     headers = {}
     if isinstance(error, Unauthorized):

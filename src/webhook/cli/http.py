@@ -93,6 +93,8 @@ def _refused(error: urllib.error.HTTPError, url: str, *, has_token: bool) -> NoR
         fields = [(field["pointer"], field["detail"]) for field in problem.get("errors", ())]
     except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError):
         fail(f"{url} answered {error.code} {error.reason}; that is no webhook service.")
+    finally:
+        error.close()
     complain(sentence)
     lines = [f"{pointer or 'The document'}: {detail}" for pointer, detail in fields]
     for line in lines if lines != [sentence] else ():

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from webhook.cli.stores import look, open_store
+from webhook.cli.stores import find_store, look, naming
 from webhook.cli.terminal import fail, stdout
 from webhook.domain.errors import WebhookError
 from webhook.settings import Settings, StoreAddress
@@ -39,7 +39,12 @@ def migrate(
 
 
 async def _apply(address: StoreAddress) -> list[str]:
-    persistence, applied = await open_store(address)
-    if persistence.close is not None:
-        await persistence.close()
-    return applied
+    persistence, missing = await find_store(address)
+    try:
+        with naming(address):
+            if persistence.init is not None:
+                await persistence.init()
+    finally:
+        if persistence.close is not None:
+            await persistence.close()
+    return missing

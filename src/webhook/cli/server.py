@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -23,26 +24,29 @@ from webhook import WebhookRuntimeService
 from webhook.api import ApiSettings, create_app
 from webhook.cli.greeting import Greeting
 from webhook.cli.listen import listen, url_of
-from webhook.cli.stores import open_store
+from webhook.cli.stores import find_store, naming
 from webhook.cli.terminal import stdout
 from webhook.cli.tokens import keep_token, token_file
 from webhook.engine.service import Stopped
 from webhook.settings import Settings
 
 _KEEP_ALIVE_S = 75
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_AT_ONCE = b"Ended at once. What was under way is sent again after the next start.\n"
 
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ``WebhookError`` when it cannot begin."""
     out = stdout()
-    with _signals(out) as ending:
+    with _signals() as ending:
         sock = await listen(settings.host, settings.port, loopback_only=settings.insecure)
         with contextlib.closing(sock):
-            persistence, migrations = await open_store(settings.store)
+            persistence, migrations = await find_store(settings.store)
             service = WebhookRuntimeService(settings.config, persistence=persistence)
             try:
+                with naming(settings.store):
+                    await service.initialize()
                 token, file = _token(settings)
-                await service.initialize()
                 for name in migrations:
                     out.print(Text(f"Migrated   {name}", "dim"))
                 server = _Server(_config(settings, token, service))
@@ -140,25 +144,25 @@ async def _first(serving: asyncio.Future[None], other: Coroutine[Any, Any, objec
 
 
 @contextlib.contextmanager
-def _signals(out: Console) -> Iterator[asyncio.Event]:
+def _signals() -> Iterator[asyncio.Event]:
     """Give an event that the first SIGTERM or SIGINT sets; the second ends the process."""
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
+    asked = False
 
-    def on_signal(number: int) -> None:
-        if not ending.is_set():
-            ending.set()
-            return
-        out.print("Ended at once. What was under way is sent again after the next start.")
-        out.file.flush()
-        sys.stderr.flush()
-        os._exit(128 + number)
+    # The interpreter's own handlers, since they come through even while the loop is stuck.
+    def on_signal(number: int, _: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            # Straight to the file: whoever was printing when the signal came holds the buffer.
+            os.write(sys.stdout.fileno(), _AT_ONCE)
+            os._exit(128 + number)
+        asked = True
+        loop.call_soon_threadsafe(ending.set)
 
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    for number in numbers:
-        loop.add_signal_handler(number, on_signal, number)
+    before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
     try:
         yield ending
     finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,6 +1,9 @@
-"""Opens the store that an address names, or says in one sentence why not."""
+"""Finds the store that an address names, or says in one sentence why it cannot be used."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from webhook import create_in_memory_webhook_persistence
 from webhook.adapters.sqlite import create_sqlite_webhook_persistence
@@ -10,30 +13,29 @@ from webhook.ports import WebhookPersistence
 from webhook.settings import StoreAddress
 
 
-async def open_store(address: StoreAddress) -> tuple[WebhookPersistence, list[str]]:
-    """Return the store with its schema brought up to date, and the migrations that this took.
+async def find_store(address: StoreAddress) -> tuple[WebhookPersistence, list[str]]:
+    """Return the store, still to be opened, and the migrations that opening it will apply.
 
     Raises ``StoreUnavailable`` or ``SchemaError``, the file left as it was.
     """
-    if address.path is None:
-        return create_in_memory_webhook_persistence(), []
     missing = await look(address)
-    persistence = create_sqlite_webhook_persistence(address.path)
-    try:
-        if persistence.init is not None:
-            await persistence.init()
-    except (StoreUnavailable, SchemaError) as error:
-        if persistence.close is not None:
-            await persistence.close()
-        raise type(error)(f"{address}: {error.message}") from error
-    return persistence, missing
+    if address.path is None:
+        return create_in_memory_webhook_persistence(), missing
+    return create_sqlite_webhook_persistence(address.path), missing
 
 
 async def look(address: StoreAddress) -> list[str]:
     """Return the migrations that a store lacks; changes nothing."""
     if address.path is None:
         return []
-    try:
+    with naming(address):
         return await missing_migrations(address.path)
+
+
+@contextmanager
+def naming(address: StoreAddress) -> Iterator[None]:
+    """Say in an error which store it is about."""
+    try:
+        yield
     except (StoreUnavailable, SchemaError) as error:
         raise type(error)(f"{address}: {error.message}") from error

@@ -8,6 +8,7 @@
     ├── ConfigError         a setting is out of range or contradicts another
     ├── SchemaError         the database's schema does not fit this code
     └── StoreUnavailable    the store did not answer, or the outcome is unknown
+        └── StoreFull       its disk is full
 
 A class's docstring is its default message.
 """
@@ -84,3 +85,9 @@ class StoreUnavailable(WebhookError):  # noqa: N818 - named after what the calle
     """The store did not answer; nothing is known to be lost, try again."""
 
     retry_after_s = 1
+
+
+class StoreFull(StoreUnavailable):
+    """The disk of the store is full: make room, then try again."""
+
+    retry_after_s = 10

@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from webhook.domain.model import Endpoint, NewEvent
+
 Scalar = str | int | float | bool
 Filters = Mapping[str, Sequence[Scalar]]
 
@@ -48,10 +50,11 @@ def groups_match(groups: Iterable[Sequence[str]], event_facets: Iterable[str]) -
     return all(not present.isdisjoint(group) for group in groups)
 
 
-def subscription_matches(
-    event_types: Iterable[str], filters: Filters, event_type: str, metadata: Mapping[str, Any]
-) -> bool:
-    """Whether an endpoint with these patterns and filters receives such an event."""
-    if set(event_types).isdisjoint(patterns_for(event_type)):
-        return False
-    return groups_match(filter_groups(filters), facets(metadata))
+def subscription_matches(endpoint: Endpoint, event: NewEvent) -> bool:
+    """Whether an endpoint receives an event: for endpoint stores that have no SQL to ask."""
+    return (
+        endpoint.active
+        and endpoint.tenant == event.tenant
+        and not set(endpoint.event_types).isdisjoint(event.patterns)
+        and groups_match(filter_groups(endpoint.filters), event.facets)
+    )

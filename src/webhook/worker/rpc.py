@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from webhook.adapters.cloudflare.rejected import Rejected
 from webhook.api import SCOPE_KEY, RequestContext
 from webhook.domain.event import TENANT_DEFAULT
 from webhook.worker.handlers import WorkerService, app
@@ -29,19 +30,6 @@ class RpcError(Exception):
     """The call was refused; the message says why, field by field."""
 
 
-class _Rejected:
-    """A promise that fails with an error of JavaScript's own.
-
-    An exception that left Python would reach the caller as a traceback. This is returned instead:
-    the SDK hands on ``js_object``, and a promise's result that is a promise is waited for.
-    """
-
-    def __init__(self, message: str) -> None:
-        from js import Error, Promise  # noqa: PLC0415 - exist in a Worker only
-
-        self.js_object = Promise.reject(Error.new(message))
-
-
 type _Method = Callable[..., Awaitable[Any]]
 
 
@@ -53,10 +41,10 @@ def _told(method: _Method) -> _Method:
         try:
             return await method(*args)
         except RpcError as error:
-            return _Rejected(str(error))
+            return Rejected(str(error))
         except Exception:  # noqa: BLE001 - whatever it is, the caller sees no traceback
             _log.exception("a call failed")
-            return _Rejected("Internal error: the log of the service has it.")
+            return Rejected("Internal error: the log of the service has it.")
 
     return call
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from webhook.adapters.sql.database import ConstraintFailed, Parameter, Row, Statement
-from webhook.domain.errors import InvalidInput, StoreUnavailable, WebhookError
+from webhook.domain.errors import InvalidInput, StoreFull, StoreUnavailable, WebhookError
 
 # The platform's limits, which its local simulation does not keep.
 PARAMETERS_MAX = 100
 VALUE_BYTES_MAX = 2_000_000
 # D1 tells errors apart by their text alone.
 _CONSTRAINT = "constraint failed"
+_FULL = ("SQLITE_FULL", "Exceeded maximum DB size")
 _OUR_FAULT = ("syntax error", "no such table", "no such column", "D1_TYPE_ERROR", "SQLITE_ERROR")
 
 
@@ -61,4 +62,5 @@ def _translated(error: Exception) -> Exception:
         return ConstraintFailed(text)
     if any(sign in text for sign in _OUR_FAULT):
         return WebhookError(f"D1 refused a statement: {text}")
-    return StoreUnavailable(f"D1: {text}")
+    full = any(sign in text for sign in _FULL)
+    return (StoreFull if full else StoreUnavailable)(f"D1: {text}")

@@ -20,6 +20,10 @@ TABLE = """CREATE TABLE IF NOT EXISTS "d1_migrations"(
 COMPATIBLE = "_compatible.sql"
 _RECORD = "INSERT INTO d1_migrations (name) VALUES (?1)"
 _HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'd1_migrations'"
+_TAKEN = """SELECT name FROM sqlite_master
+WHERE type IN ('table', 'view')
+  AND name IN ('endpoints', 'subscriptions', 'events', 'names', 'deliveries')
+ORDER BY name"""
 _APPLIED = "SELECT name FROM d1_migrations ORDER BY id"
 
 
@@ -64,10 +68,17 @@ async def _apply(database: Database, name: str, statements: tuple[str, ...]) -> 
     batch.extend((statement, ()) for statement in statements)
     try:
         await database.batch(batch)
-    except (ConstraintFailed, StoreUnavailable):
-        # Somebody else may have been quicker; if not, the error stands.
+    except (ConstraintFailed, StoreUnavailable) as error:
+        # In this order: tables that somebody quicker has made come with their record.
+        [taken] = await database.read([(_TAKEN, ())])
         if name in await _applied(database):
             return False
+        if taken and name == MIGRATIONS[0][0]:
+            names = ", ".join(row["name"] for row in taken)
+            raise SchemaError(
+                f"The database has tables of another program under our names ({names}). Give the "
+                "service a database of its own. Nothing was changed."
+            ) from error
         raise
     return True
 

@@ -15,13 +15,16 @@ def create_sql_persistence(
     database: Database,
     *,
     initialize_schema: bool,
+    begin: Callable[[], Awaitable[None]] | None = None,
     close: Callable[[], Awaitable[None]] | None = None,
 ) -> WebhookPersistence:
-    """Return a persistence whose ``init`` applies the missing migrations, if it may."""
+    """Return a persistence whose ``init`` applies the missing migrations, if it may, and begins."""
 
     async def init() -> None:
         if initialize_schema:
             await migrate(database)
+        if begin is not None:
+            await begin()
 
     return WebhookPersistence(
         endpoint_store=SqlEndpointStore(database),

@@ -169,6 +169,16 @@ FROM (
 WHERE d.lane = due.lane AND d.key = due.key
 """
 
+# ?1 now. Ends the leases of claimers that are known to be dead; on deliveries_waiting, no further
+# than the longest lease reaches. Who was interrupted before waits a while, so that a process that
+# dies again and again does not use up a delivery's interruptions in no time.
+END_LEASES = f"""
+UPDATE deliveries SET due_at = min(due_at, {NOW} + interruptions * 10000)
+WHERE state IN ('scheduled', 'leased') AND state = 'leased'
+  AND due_at BETWEEN {NOW} AND {NOW} + 900000
+RETURNING lane
+"""
+
 # Walks from lane to lane on deliveries_ready, one seek each, from ?2 round to ?2 again, at most ?3
 # lanes. Rows of (a, b) > (?, ?) would read the whole index: each seek moves one column only.
 WALK = """

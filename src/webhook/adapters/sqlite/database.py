@@ -12,17 +12,21 @@ import contextlib
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from webhook.adapters.sql.database import ConstraintFailed, Row, Statement
-from webhook.domain.errors import SchemaError, StoreUnavailable
+from webhook.domain.errors import SchemaError, StoreFull, StoreUnavailable
 
 Rows = list[list[Row]]
 Synchronous = Literal["OFF", "NORMAL", "FULL", "EXTRA"]
 BUSY_TIMEOUT_MS = 30_000
 _TOGETHER_MAX = 256
+# The second: there was no room for the index of the write-ahead log to grow.
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+_SWITCH_AGAIN_S = 0.01
 
 
 class _Job(NamedTuple):
@@ -62,9 +66,8 @@ class _Worker:
             try:
                 connection = connection or self._connect()
                 answers = self._answers(connection, work) if work else []
-            except sqlite3.Error as error:
-                failure = _unavailable(error)
-                answers = [failure for _ in work]
+            except Exception as error:  # noqa: BLE001 - a thread that ends answers nobody any more
+                answers = [_told(error) for _ in work]
                 if connection is not None and connection.in_transaction:
                     with contextlib.suppress(sqlite3.Error):
                         connection.rollback()
@@ -72,7 +75,16 @@ class _Worker:
             if stopping:
                 if connection is not None:
                     connection.close()
+                self._turn_away()
                 return
+
+    def _turn_away(self) -> None:
+        """Answer who came from another thread while the worker stopped."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                late = self._jobs.get_nowait()
+                if late is not None:
+                    _reply([late], [StoreUnavailable("SQLite: the database was closed.")])
 
     def _next_jobs(self) -> list[_Job | None]:
         jobs = [self._jobs.get()]
@@ -106,20 +118,26 @@ def _in_savepoint(
     connection.execute("SAVEPOINT caller")
     try:
         answer: Rows | Exception = _execute(connection, statements)
-    except sqlite3.IntegrityError as error:
+    except Exception as error:
+        if not connection.in_transaction:
+            raise  # SQLite has undone everybody's writes: the disk is full, or failed
         connection.execute("ROLLBACK TO caller")
-        answer = ConstraintFailed(str(error))
+        answer = _told(error)
     connection.execute("RELEASE caller")
     return answer
 
 
-def _unavailable(error: sqlite3.Error) -> Exception:
-    if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorcode in (
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_CORRUPT,
-    ):
+def _told(error: Exception) -> Exception:
+    """Return an error in the words of the port; a caller's own mistake is raised as it is."""
+    if isinstance(error, sqlite3.IntegrityError):
+        return ConstraintFailed(str(error))
+    if not isinstance(error, sqlite3.Error):
+        return error
+    # What the module itself raises has no code of SQLite's.
+    if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return SchemaError(f"The file is no usable SQLite database: {error}. It was not touched.")
-    failure = StoreUnavailable(f"SQLite: {error}")
+    full = getattr(error, "sqlite_errorcode", None) in _FULL
+    failure = (StoreFull if full else StoreUnavailable)(f"SQLite: {error}")
     failure.__cause__ = error
     return failure
 
@@ -144,6 +162,24 @@ def _resolve(replies: list[tuple[asyncio.Future[Rows], Rows | Exception]]) -> No
             future.set_exception(answer)
         else:
             future.set_result(answer)
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Use a write-ahead log from now on.
+
+    Of several that switch a new file at once SQLite refuses all but one, and does not let them
+    wait as it does elsewhere.
+    """
+    end = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= end:
+                raise
+            time.sleep(_SWITCH_AGAIN_S)
+        else:
+            return
 
 
 class SqliteDatabase:
@@ -193,7 +229,7 @@ class SqliteDatabase:
         )
         connection.row_factory = sqlite3.Row
         try:
-            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            _switch_to_wal(connection)
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.execute("PRAGMA mmap_size = 268435456")
         except sqlite3.Error:

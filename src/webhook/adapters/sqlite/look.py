@@ -18,6 +18,9 @@ _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
 _OURS = "deliveries"
 _ANYBODYS = ("d1_migrations", "sqlite_sequence")
 _SHOWN = 4
+# In a SQLite file's header: how it is written and read.
+_MODES_AT = 18
+_WAL_MODES = b"\x02\x02"
 
 
 async def missing_migrations(path: str | Path) -> list[str]:
@@ -30,9 +33,8 @@ async def missing_migrations(path: str | Path) -> list[str]:
     _check_place(path)
     if not path.exists():
         return await pending(_Nothing())
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro"
     try:
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=5)) as connection:
+        with contextlib.closing(sqlite3.connect(_uri(path), uri=True, timeout=5)) as connection:
             connection.row_factory = sqlite3.Row
             tables = [name for [name] in connection.execute(_TABLES) if name not in _ANYBODYS]
             if tables and _OURS not in tables:
@@ -47,6 +49,21 @@ async def missing_migrations(path: str | Path) -> list[str]:
                 f"The file is no usable SQLite database ({error}). It was not touched."
             ) from error
         raise StoreUnavailable(f"SQLite: {error}") from error
+
+
+def _uri(path: Path) -> str:
+    """Say how to open a file so that it is left as it is, and nothing is left beside it.
+
+    A database with a write-ahead log that has none now is open nowhere; SQLite would make one, and
+    an index of it, even for a reader, unless it is told that nobody will write meanwhile.
+    """
+    keeps_log = False
+    # What cannot be read SQLite refuses in its own words. In a process that has the database open
+    # already, closing the file would drop SQLite's locks.
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        keeps_log = file.read(_MODES_AT + 2)[_MODES_AT:] == _WAL_MODES
+    alone = keeps_log and not Path(f"{os.path.realpath(path)}-wal").exists()
+    return f"file:{quote(str(path.absolute()))}?mode=ro{'&immutable=1' if alone else ''}"
 
 
 def _check_place(path: Path) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+from webhook.adapters.sql import statements
 from webhook.adapters.sql.migrate import migrate
 from webhook.adapters.sql.persistence import create_sql_persistence
 from webhook.adapters.sqlite.database import SqliteDatabase, Synchronous
+from webhook.adapters.sqlite.presence import Presence
+from webhook.domain.errors import StoreUnavailable
 from webhook.ports import WebhookPersistence
+
+_log = logging.getLogger("webhook.store")
 
 
 def create_sqlite_webhook_persistence(
@@ -18,12 +24,41 @@ def create_sqlite_webhook_persistence(
 ) -> WebhookPersistence:
     """Return both stores over the file at ``path``, or over memory when it is None.
 
-    The schema is brought up to date at first use, unless ``initialize_schema`` is False.
+    The schema is brought up to date at first use, unless ``initialize_schema`` is False. When no
+    other process is at work on the file, the leases that are left there end at once.
     """
     database = SqliteDatabase(path, synchronous)
+    if path is None:
+        return create_sql_persistence(
+            database, initialize_schema=initialize_schema, close=database.close
+        )
+    presence = Presence(Path(path))
+
+    async def begin() -> None:
+        # Nothing is awaited between the two, so that no claim of ours can come before the end of
+        # the others' leases: the writer keeps the order.
+        if await presence.enter():
+            await _end_leases(database)
+            await presence.share()
+
+    async def close() -> None:
+        await database.close()
+        presence.leave()
+
     return create_sql_persistence(
-        database, initialize_schema=initialize_schema, close=database.close
+        database, initialize_schema=initialize_schema, begin=begin, close=close
     )
+
+
+async def _end_leases(database: SqliteDatabase) -> None:
+    """End what was claimed by processes that are dead; if that fails, time will do it."""
+    try:
+        [ended] = await database.batch([(statements.END_LEASES, (None,))])
+    except StoreUnavailable as error:
+        _log.warning("leases of a process that ended are left to their time: %s", error)
+        return
+    if ended:
+        _log.info("%d attempts broke off when the last process ended; sent again", len(ended))
 
 
 async def initialize_webhook_schema(path: str | Path) -> list[str]:

@@ -1,0 +1,198 @@
+"""The planner reads what we meant it to read: no growing table is scanned, nothing large sorted.
+
+``PLANS`` names for each statement the keys and indexes by which it finds rows of our tables, and
+why it sorts where it does. What is not listed there is not allowed.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from webhook.adapters.sql import read_statements, statements
+from webhook.adapters.sql.migrate import build_webhook_schema_sql
+
+EVENT = "PRIMARY KEY (tenant=? AND key=?)"
+EVENT_RANGE = "PRIMARY KEY (tenant=? AND key>? AND key<?)"
+DELIVERY = "PRIMARY KEY (lane=? AND key=?)"
+ENDPOINT = "PRIMARY KEY (lane=?)"
+NAME = "PRIMARY KEY (tenant=? AND name=?)"
+SUBSCRIPTION = "PRIMARY KEY (tenant=? AND pattern=? AND lane=?)"
+PATTERN = "PRIMARY KEY (tenant=? AND pattern=?)"
+EXTERNAL = "INDEX endpoints_external (tenant=? AND external_id=?)"
+LISTED = "INDEX endpoints_list (tenant=? AND id>?)"
+WALK = {
+    "INDEX deliveries_ready (lane>?)",
+    "INDEX deliveries_ready (lane<?)",
+    "INDEX deliveries_ready (lane=?)",
+}
+DEAD = "INDEX deliveries_dead (tenant=? AND key>? AND key<?)"
+DUE = "INDEX deliveries_waiting (due_at<?)"
+# A walk over the tenants that have events, and the oldest events of each.
+TENANTS = {"PRIMARY KEY (tenant>?)"}
+OLD = TENANTS | {"PRIMARY KEY (tenant=? AND key<?)", DELIVERY}
+
+# Why a statement may sort: what it sorts has a bound.
+OF_THE_CALL = "the rows that this call brings, or the deliveries that it makes"
+OF_ONE_EVENT = "the targets of one event at a time"
+OF_A_SCAN = "at most as many rows as a scan may read"
+
+
+class Plan(NamedTuple):
+    """How a statement finds rows, and why each of its sorts is small."""
+
+    finds: set[str]
+    sorts: tuple[str, ...] = ()
+    # Ranges without a lower end, and min(): they begin at an index's first entry and end soon.
+    first_entries: int = 0
+
+
+PLANS: dict[str, Plan] = {
+    # accept
+    "ACCEPT_NAMES": Plan(set()),  # an insert finds its conflicts by the primary key
+    "CONFLICTING_NAMES": Plan({NAME}, (OF_THE_CALL,)),
+    "ACCEPT_EVENTS": Plan({NAME, PATTERN}, (OF_THE_CALL,)),
+    "ACCEPT_DELIVERIES": Plan({EVENT, ENDPOINT}, (OF_THE_CALL,)),
+    "ACCEPT_RESULT": Plan({NAME, EVENT}, (OF_THE_CALL,)),
+    "ACCEPT_LEASED": Plan({EVENT, DELIVERY, ENDPOINT}),
+    # claim
+    "CLAIM_DUE": Plan({DUE, DELIVERY}),
+    "END_LEASES": Plan({"INDEX deliveries_waiting (due_at>? AND due_at<?)"}),
+    "CLAIM_READY": Plan(WALK | {DELIVERY, ENDPOINT, EVENT}, first_entries=1),
+    "CLAIM_REST": Plan(
+        WALK - {"INDEX deliveries_ready (lane=?)"} | {ENDPOINT, DUE, "INDEX deliveries_waiting"},
+        first_entries=3,
+    ),
+    # settle
+    "SETTLE": Plan({DELIVERY}),
+    "DISABLE_UNSUBSCRIBE": Plan({SUBSCRIPTION, DELIVERY, ENDPOINT}),
+    "DISABLE": Plan({DELIVERY, ENDPOINT}),
+    # endpoints
+    "ENDPOINT_ADD": Plan({ENDPOINT}),
+    "ENDPOINT_TAKEN": Plan({EXTERNAL}, (OF_THE_CALL,)),
+    "UNSUBSCRIBE": Plan({SUBSCRIPTION, ENDPOINT}),
+    "ENDPOINT_UNSUBSCRIBE": Plan({SUBSCRIPTION, ENDPOINT}),
+    "SUBSCRIBE": Plan({ENDPOINT}),
+    "ENDPOINT_UPDATE": Plan({ENDPOINT}),
+    "ENDPOINT_REMOVE": Plan({ENDPOINT}),
+    "ENDPOINTS_GET": Plan({ENDPOINT}),
+    "ENDPOINTS_LIST": Plan({LISTED}),
+    "ENDPOINTS_SCANNED": Plan({LISTED}),
+    "ENDPOINTS_MATCH": Plan({PATTERN}, (OF_THE_CALL,)),
+    # events and deliveries
+    "EVENT_GET": Plan({NAME, EVENT}),
+    "EVENTS_LIST": Plan({EVENT_RANGE}),
+    "EVENTS_SCANNED": Plan({EVENT_RANGE}),
+    "DELIVERY_GET": Plan({DELIVERY, EVENT, ENDPOINT}),
+    "DELIVERIES_BY_ENDPOINT": Plan(
+        {"PRIMARY KEY (lane=? AND key>? AND key<?)", DELIVERY, EVENT, ENDPOINT}
+    ),
+    "DELIVERIES_BY_DEATH": Plan({DEAD, DELIVERY, EVENT, ENDPOINT}),
+    "DELIVERIES_BY_EVENT": Plan({EVENT_RANGE, DELIVERY, EVENT, ENDPOINT}, (OF_ONE_EVENT,)),
+    "SCANNED_BY_ENDPOINT": Plan({"PRIMARY KEY (lane=? AND key>? AND key<?)"}, (OF_A_SCAN,)),
+    "SCANNED_BY_DEATH": Plan({DEAD}, (OF_A_SCAN,)),
+    "SCANNED_BY_EVENT": Plan({EVENT_RANGE}, (OF_ONE_EVENT, OF_A_SCAN)),
+    "REPLAY": Plan({DELIVERY, ENDPOINT}),
+    "ENDPOINT_REMOVED": Plan({ENDPOINT}),
+    # sweep
+    "SWEEP_REMOVED": Plan(WALK | {DELIVERY, ENDPOINT}, first_entries=1),
+    "SWEEP_OLD_DELIVERIES": Plan(OLD | {EVENT}),
+    "SWEEP_OLD_NAMES": Plan(OLD | {EVENT, NAME}),
+    "SWEEP_OLD_EVENTS": Plan(OLD | {EVENT}),
+    "SWEEP_TENANTS": Plan(TENANTS),
+    "SWEEP_OLD_ENDPOINTS": Plan(
+        {ENDPOINT, "INDEX endpoints_removed (updated_at<?)"}, first_entries=1
+    ),
+}
+
+
+def all_statements() -> Iterator[tuple[str, str]]:
+    for module in (statements, read_statements):
+        for name, text in vars(module).items():
+            is_one = isinstance(text, str) and re.match(
+                r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", text
+            )
+            if is_one and not name.startswith("_"):
+                yield name, text
+
+
+STATEMENTS = dict(all_statements())
+
+
+@pytest.fixture
+def database() -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(":memory:")
+    for statement in build_webhook_schema_sql():
+        connection.execute(statement)
+    yield connection
+    connection.close()
+
+
+def explain(database: sqlite3.Connection, how: str, text: str) -> list[tuple[object, ...]]:
+    places = max((int(n) for n in re.findall(r"\?(\d+)", text)), default=0)
+    return database.execute(f"{how} {text}", [None] * places).fetchall()
+
+
+def plan_of(database: sqlite3.Connection, name: str) -> list[str]:
+    rows = explain(database, "EXPLAIN QUERY PLAN", STATEMENTS[name])
+    return [str(row[3]).replace("COVERING INDEX", "INDEX") for row in rows]
+
+
+def test_every_statement_has_its_plan_here() -> None:
+    assert set(PLANS) == set(STATEMENTS)
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_rows_are_found_by_the_keys_and_indexes_that_are_meant(
+    database: sqlite3.Connection, name: str
+) -> None:
+    found = {
+        match.group(1)
+        for line in plan_of(database, name)
+        if (match := re.match(r"SEARCH \S+ USING (.*?)(?: LEFT-JOIN)?$", line))
+    }
+    assert found == PLANS[name].finds
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_nothing_is_sorted_but_what_has_a_bound(database: sqlite3.Connection, name: str) -> None:
+    sorts = [line for line in plan_of(database, name) if "TEMP B-TREE" in line]
+    assert len(sorts) == len(PLANS[name].sorts), sorts
+    assert not [line for line in plan_of(database, name) if "AUTOMATIC" in line]
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_no_table_and_no_index_is_read_from_end_to_end(
+    database: sqlite3.Connection, name: str
+) -> None:
+    """Look at the program itself: a scan goes to the first or last row of a cursor on a table.
+
+    The plan cannot tell, since a subquery may be called like a table's alias.
+    """
+    tables: dict[object, str] = {}
+    scans = []
+    roots = dict(database.execute("SELECT rootpage, name FROM sqlite_master"))
+    for _, opcode, p1, p2, *_ in explain(database, "EXPLAIN", STATEMENTS[name]):
+        if opcode in {"OpenRead", "OpenWrite"} and p2 in roots:
+            tables[p1] = roots[p2]
+        elif opcode in {"OpenEphemeral", "OpenAutoindex", "OpenPseudo", "VOpen", "SorterOpen"}:
+            tables.pop(p1, None)
+        elif opcode in {"Rewind", "Last"} and p1 in tables:
+            scans.append(f"{opcode} {tables[p1]}")
+    assert len(scans) == PLANS[name].first_entries, scans
+
+
+def test_the_check_notices_a_scan_and_a_sort(
+    database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = "SELECT d.key FROM deliveries AS d WHERE d.size > ?1 ORDER BY d.completed_at"
+    monkeypatch.setitem(STATEMENTS, "BAD", bad)
+    monkeypatch.setitem(PLANS, "BAD", Plan(set()))
+    with pytest.raises(AssertionError, match="TEMP B-TREE"):
+        test_nothing_is_sorted_but_what_has_a_bound(database, "BAD")
+    with pytest.raises(AssertionError, match="Rewind deliveries"):
+        test_no_table_and_no_index_is_read_from_end_to_end(database, "BAD")
