@@ -13,7 +13,7 @@ CREATE TABLE endpoints (
   revision INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
-, concurrency_max INTEGER, rate_limit_per_second REAL, rate_next_at INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0, failing_since INTEGER, open_until INTEGER) STRICT, WITHOUT ROWID;
+, concurrency_max INTEGER, rate_limit_per_second REAL, rate_last_at INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0, failing_since INTEGER, open_until INTEGER) STRICT, WITHOUT ROWID;
 
 CREATE INDEX endpoints_list ON endpoints (tenant, id) WHERE status <> 'removed';
 
@@ -81,8 +81,10 @@ CREATE TRIGGER deliveries_rate AFTER UPDATE OF start_at ON deliveries
 WHEN NEW.start_at IS NOT NULL
 BEGIN
   UPDATE endpoints
-  SET rate_next_at = max(rate_next_at, CAST(NEW.start_at + 1000.0 / rate_limit_per_second AS INTEGER))
-  WHERE lane = NEW.lane AND rate_limit_per_second IS NOT NULL;
+  SET rate_last_at = iif(
+    rate_last_at > NEW.start_at + 60000, NEW.start_at, max(rate_last_at, NEW.start_at)
+  )
+  WHERE lane = NEW.lane;
 END;
 
 CREATE TABLE switches (

@@ -218,11 +218,7 @@ def _check(endpoint: Endpoint, reserved_headers: Iterable[str]) -> None:
     timeout_ms = endpoint.timeout_ms
     if timeout_ms is not None and not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
         raise InvalidInput.at("/timeout_ms", f"Is 1 to {TIMEOUT_MS_MAX} ms.")
-    if not 1 <= (endpoint.concurrency_max or 1) <= CONCURRENCY_MAX or endpoint.concurrency_max == 0:
-        raise InvalidInput.at("/concurrency_max", f"Is 1 to {CONCURRENCY_MAX}.")
-    rate = endpoint.rate_limit_per_second
-    if rate is not None and not RATE_MIN <= rate <= RATE_MAX:
-        raise InvalidInput.at("/rate_limit_per_second", f"Is {RATE_MIN} to {RATE_MAX}.")
+    _check_limits(endpoint)
     retry = endpoint.retry
     if retry and retry.schedule_s is not None and retry.retry_delay_ms is not None:
         raise InvalidInput.at("/retry", "schedule_s contradicts retry_delay_ms; give one of them.")
@@ -249,3 +245,12 @@ def _check_filters(endpoint: Endpoint) -> None:
         for value in values:
             if isinstance(value, str):
                 check_text(value, pointer)
+
+
+def _check_limits(endpoint: Endpoint) -> None:
+    concurrency, rate = endpoint.concurrency_max, endpoint.rate_limit_per_second
+    if concurrency is not None and not 1 <= concurrency <= CONCURRENCY_MAX:
+        raise InvalidInput.at("/concurrency_max", f"Is 1 to {CONCURRENCY_MAX}; null is no limit.")
+    if rate is not None and not RATE_MIN <= rate <= RATE_MAX:
+        detail = f"Is {RATE_MIN:g} to {RATE_MAX:g}; null is no limit."
+        raise InvalidInput.at("/rate_limit_per_second", detail)

@@ -76,7 +76,8 @@ class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
 class FirstAttempts(msgspec.Struct, frozen=True, kw_only=True):
     """How many deliveries an accept may lease to its caller, who sends them at once.
 
-    Only active endpoints whose timeout is at most ``timeout_ms_max``; the service's default counts
+    None while sending is paused, nor of endpoints that have a limit or keep failing. Only active
+    endpoints whose timeout is at most ``timeout_ms_max``; the service's default counts
     for those that have none, and where the store keeps no endpoints.
     """
 
@@ -106,7 +107,8 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 
     ``endpoint`` is as it is now, None when the store does not keep endpoints; ``lease_left_ms``
     counts from the moment the store answered. The delivery's ``attempts`` and ``due_at`` may be
-    left out. It is not to be sent before ``start_in_ms`` have passed: its endpoint has a rate.
+    left out. It is not to be sent before ``start_in_ms`` have passed since the claim was asked for:
+    its endpoint has a rate.
     """
 
     delivery: Delivery
@@ -154,14 +156,19 @@ class Claim(msgspec.Struct, frozen=True):
     ``more`` knows nothing of what lies behind.
     ``more`` says whether deliveries of active endpoints that are due remain, also those that
     ``per_endpoint``, ``in_flight`` or a bound held back, and it says so as long as not all that is
-    due has been made ready; ``next_due_at`` is when the next one falls due or the next lease ends,
-    those just given included; None when nothing waits.
+    due has been made ready. What a limit, an open circuit or the operator's switch holds back is
+    not ``more``. ``next_due_at`` is when the next one falls due or the next lease ends, those just
+    given included; None when nothing waits. ``next_gate_at`` is when it is worth while to claim of
+    an endpoint again whose circuit is open or whose rate has no start left, the earliest of those
+    that the walk met; it may be None while ``more`` holds. What is held back by ``concurrency_max``
+    or behind a probe goes on when something of its endpoint is settled, and has no time.
     """
 
     claimed: list[Claimed]
     more: bool
     next_due_at: int | None
     next_start: str
+    next_gate_at: int | None = None
 
 
 class SweepReport(msgspec.Struct, frozen=True, kw_only=True):

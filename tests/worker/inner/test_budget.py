@@ -152,9 +152,10 @@ async def grow(deliveries: int, endpoints: int) -> None:
             .run()
         )
     for sql in (
-        """INSERT INTO endpoints SELECT printf('z%025d', i), printf('ep_0%025d', i), 'default', NULL,
-        'active', NULL, '{"url":"https://example.com","event_types":["other.type"]}', '{}', '[]',
-        1, 1, 1 FROM n""",
+        """INSERT INTO endpoints (lane, id, tenant, status, settings, headers, secrets, revision,
+        created_at, updated_at) SELECT printf('z%025d', i), printf('ep_0%025d', i), 'default',
+        'active', '{"url":"https://example.com","event_types":["other.type"]}', '{}', '[]', 1, 1, 1
+        FROM n""",
         """INSERT INTO subscriptions
         SELECT 'default', 'other.type', printf('z%025d', i), NULL FROM n""",
     ):

@@ -184,20 +184,24 @@ class MemoryDeliveryStore:
         due = next_due_at is not None and next_due_at <= request.now
         ready, gate_at = self._gates_of_ready(request.now)
         more = self._paused_since is None and (ready or due)
-        if not more and gate_at is not None:
-            next_due_at = gate_at if next_due_at is None else min(gate_at, next_due_at)
-        return Claim(claimed=claimed, more=more, next_due_at=next_due_at, next_start=next_start)
+        return Claim(
+            claimed=claimed,
+            more=more,
+            next_due_at=next_due_at,
+            next_start=next_start,
+            next_gate_at=None if more else gate_at,
+        )
 
     def _gates_of_ready(self, now: int) -> tuple[bool, int | None]:
         """Return whether some lane can give something now, and when a shut gate opens by itself."""
-        opening: list[int] = []
+        opening: list[int | None] = []
         for lane in self._rows.open_lanes.around(""):
             endpoint = self._endpoint(endpoint_of_lane(lane))
             if self._gates.room(endpoint, now) > 0:
                 return True, None
             if endpoint is not None and self._paused_since is None:
                 opening.append(self._gates.opens_at(endpoint, now))
-        return False, min(opening, default=None)
+        return False, min(filter(None, opening), default=None)
 
     def _endpoint(self, endpoint_id: str) -> Endpoint | None:
         return self._endpoints.find(None, endpoint_id) if self._endpoints else None
@@ -225,6 +229,7 @@ class MemoryDeliveryStore:
             endpoint = self._endpoint(endpoint_id)
             free = request.per_endpoint - request.in_flight.get(endpoint_id, 0)
             free = min(free, self._gates.room(endpoint, request.now))
+            starts = self._gates.starts(endpoint, request.now)
             for _ in range(min(free, request.limit - len(claimed))):
                 delivery = self._rows.oldest_ready(endpoint_id)
                 if delivery is None:
@@ -234,16 +239,16 @@ class MemoryDeliveryStore:
                     if bytes_left < 0 and claimed:
                         return claimed, next_start
                     payloads.add(delivery.key)
+                start_at = next(starts)
                 leased = msgspec.structs.replace(
                     delivery,
                     state=DeliveryState.LEASED,
                     claim=delivery.claim + 1,
-                    due_at=request.now + request.lease_ms,
+                    due_at=start_at + request.lease_ms,
                 )
                 self._rows.put(leased)
-                lease_end = request.now + request.lease_ms
-                start_in_ms = self._gates.take(endpoint, leased.ref, lease_end, request.now)
-                claimed.append(self._claimed(leased, request.now, start_in_ms))
+                self._gates.take(endpoint, leased.ref, start_at, start_at + request.lease_ms)
+                claimed.append(self._claimed(leased, request.now, start_at - request.now))
                 next_start = lane
             if len(claimed) == request.limit:
                 break
@@ -274,6 +279,16 @@ class MemoryDeliveryStore:
         if self._endpoints is not None:
             note_health(self._endpoints, settlements, applied)
         return [settlement.ref for settlement in applied]
+
+    async def take_start(self, endpoint_id: str, now: int, within_ms: int) -> int:
+        """Take the next start of an endpoint's rate, if it comes in time; say when it comes."""
+        endpoint = self._endpoint(endpoint_id)
+        if endpoint is None:
+            return 0
+        start_in_ms = self._gates.next_start_at(endpoint, now) - now
+        if start_in_ms <= within_ms:
+            self._gates.note_start(endpoint, now + start_in_ms)
+        return start_in_ms
 
     async def pause_sending(self, now: int) -> None:
         """Turn the operator's switch."""

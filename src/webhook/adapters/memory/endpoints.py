@@ -9,7 +9,7 @@ import msgspec
 
 from webhook.adapters.memory.ordered import SortedKeys
 from webhook.domain.errors import Conflict, NotFound
-from webhook.domain.health import circuit_ms
+from webhook.domain.health import circuit_ms, circuit_open, failures_after
 from webhook.domain.matching import filter_groups, groups_match
 from webhook.domain.model import Endpoint, EndpointStatus, NewEvent, with_health_of
 from webhook.ports import SCAN_ROWS_MAX, EndpointQuery, Page
@@ -136,9 +136,9 @@ class MemoryEndpointStore:
     def count_failures(self, endpoint_id: str, count: int, now: int) -> None:
         """Add to an active endpoint's failures in a row."""
         endpoint = self._endpoints.get(endpoint_id)
-        if endpoint is None or not endpoint.active:
+        if endpoint is None or not endpoint.active or circuit_open(endpoint.open_until, now):
             return
-        failures = endpoint.failures + count
+        failures = failures_after(endpoint.failures, count)
         open_ms = circuit_ms(failures)
         since = now if endpoint.failing_since is None else endpoint.failing_since
         self._endpoints[endpoint_id] = msgspec.structs.replace(

@@ -22,9 +22,14 @@ def note_health(
         if settlement.failed_at is not None:
             failures[endpoint_id] += 1
         endpoint = endpoints.find(None, endpoint_id)
-        since = None if endpoint is None else endpoint.failing_since
-        long_ago = since is not None and since <= failed_at - ERROR_AFTER_MS
-        if settlement.disable_endpoint or (settlement.failed_at is not None and long_ago):
+        given_up = (
+            settlement.failed_at is not None
+            and endpoint is not None
+            and endpoint.open_until is not None
+            and endpoint.failing_since is not None
+            and endpoint.failing_since <= failed_at - ERROR_AFTER_MS
+        )
+        if settlement.disable_endpoint or given_up:
             endpoints.disable(endpoint_id, failed_at)
     for endpoint_id, count in failures.items():
         endpoints.count_failures(endpoint_id, count, failed_at)

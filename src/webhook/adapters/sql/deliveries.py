@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from webhook.adapters.sql import read_statements, statements
+from webhook.adapters.sql import read_statements, settle_statements, statements
 from webhook.adapters.sql.chunks import json_chunks
 from webhook.adapters.sql.database import ConstraintFailed, Database, Statement
 from webhook.adapters.sql.lists import DeliveryLists
@@ -19,7 +19,7 @@ from webhook.domain.errors import Conflict
 from webhook.domain.health import ERROR_AFTER_MS
 from webhook.domain.ids import DeliveryRef, endpoint_of_lane, key_floor, lane_of
 from webhook.domain.lifecycle import Settlement
-from webhook.domain.model import PENDING_STATES, Delivery, NewEvent
+from webhook.domain.model import PENDING_STATES, Delivery, DeliveryState, NewEvent
 from webhook.ports import (
     AcceptedEvent,
     AcceptResult,
@@ -141,9 +141,8 @@ class SqlDeliveryStore(DeliveryLists):
         return Claim(
             claimed=[read_claimed(row, request.lease_ms) for row in rows],
             more=bool(rest["more"]),
-            next_due_at=min(
-                filter(None, (rest["next_due_at"], rest["next_gate_at"])), default=None
-            ),
+            next_due_at=rest["next_due_at"],
+            next_gate_at=rest["next_gate_at"],
             next_start=rows[-1]["lane"] if rows else rest["ended_at"] or request.start,
         )
 
@@ -154,14 +153,16 @@ class SqlDeliveryStore(DeliveryLists):
         batch: list[Statement] = []
         chunks = list(json_chunks(settlement_row(settlement) for settlement in settlements))
         failed_at = max((s.failed_at or 0 for s in settlements), default=0)
+        succeeded = any(s.state is DeliveryState.SUCCESS for s in settlements)
         for chunk in chunks:
             if failed_at:
                 given_up = (chunk, failed_at, failed_at - ERROR_AFTER_MS)
-                batch.append((statements.DISABLE_UNSUBSCRIBE, given_up))
-                batch.append((statements.DISABLE, given_up))
-                batch.append((statements.COUNT_FAILURES, (chunk, failed_at)))
-            batch.append((statements.FORGET_FAILURES, (chunk,)))
-            batch.append((statements.SETTLE, (chunk,)))
+                batch.append((settle_statements.DISABLE_UNSUBSCRIBE, given_up))
+                batch.append((settle_statements.DISABLE, given_up))
+                batch.append((settle_statements.COUNT_FAILURES, (chunk, failed_at)))
+            if succeeded:
+                batch.append((settle_statements.FORGET_FAILURES, (chunk,)))
+            batch.append((settle_statements.SETTLE, (chunk,)))
         results = await self._database.batch(batch)
         each = len(batch) // len(chunks)
         return [
@@ -169,6 +170,18 @@ class SqlDeliveryStore(DeliveryLists):
             for applied in results[each - 1 :: each]
             for row in applied
         ]
+
+    async def take_start(self, endpoint_id: str, now: int, within_ms: int) -> int:
+        """Take the next start of an endpoint's rate, in one round trip."""
+        at = None if self._database.own_clock else now
+        lane = lane_of(endpoint_id)
+        taken, coming = await self._database.batch(
+            [
+                (statements.TAKE_START, (at, lane, within_ms)),
+                (statements.NEXT_START, (at, lane)),
+            ]
+        )
+        return next((int(row["start_in_ms"]) for row in [*taken, *coming]), 0)
 
     async def pause_sending(self, now: int) -> None:
         """Turn the operator's switch: no claim gives anything until it is turned back."""

@@ -75,7 +75,7 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             """ALTER TABLE endpoints ADD COLUMN concurrency_max INTEGER""",
             """ALTER TABLE endpoints ADD COLUMN rate_limit_per_second REAL""",
-            """ALTER TABLE endpoints ADD COLUMN rate_next_at INTEGER NOT NULL DEFAULT 0""",
+            """ALTER TABLE endpoints ADD COLUMN rate_last_at INTEGER NOT NULL DEFAULT 0""",
             """ALTER TABLE endpoints ADD COLUMN failures INTEGER NOT NULL DEFAULT 0""",
             """ALTER TABLE endpoints ADD COLUMN failing_since INTEGER""",
             """ALTER TABLE endpoints ADD COLUMN open_until INTEGER""",
@@ -86,8 +86,10 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
 WHEN NEW.start_at IS NOT NULL
 BEGIN
   UPDATE endpoints
-  SET rate_next_at = max(rate_next_at, CAST(NEW.start_at + 1000.0 / rate_limit_per_second AS INTEGER))
-  WHERE lane = NEW.lane AND rate_limit_per_second IS NOT NULL;
+  SET rate_last_at = iif(
+    rate_last_at > NEW.start_at + 60000, NEW.start_at, max(rate_last_at, NEW.start_at)
+  )
+  WHERE lane = NEW.lane;
 END""",
             """CREATE TABLE switches (
   name TEXT NOT NULL PRIMARY KEY,

@@ -247,7 +247,7 @@ def read_claimed(row: Row, lease_ms: int) -> Claimed:
             interruptions=row["interruptions"],
         ),
         payload=row["payload"],
-        lease_left_ms=lease_ms,
+        lease_left_ms=lease_ms + row["start_in_ms"],
         start_in_ms=row["start_in_ms"],
         endpoint=read_endpoint_json(row["endpoint"]),
     )

@@ -8,11 +8,11 @@ fixes the order of a join: the planner knows nothing of the size of a JSON param
 from __future__ import annotations
 
 from webhook.domain.health import (
-    CIRCUIT_DOUBLINGS_MAX,
-    CIRCUIT_MS,
     CIRCUIT_MS_MAX,
+    CLOCK_SLIP_MS,
     FAILURES_MAX,
     RATE_AHEAD_MS,
+    RATE_REFILL_MS,
 )
 from webhook.domain.model import ATTEMPTS_FIRST_KEPT, ATTEMPTS_LAST_KEPT
 
@@ -22,7 +22,7 @@ GATE_OPEN = 1_000_000
 NOW = "coalesce(?1, CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))"
 
 # The log with one place free at its end: the first 5 entries stay, of the others the last.
-_LOG_WITH_ROOM = f"""CASE WHEN json_array_length(d.log) < {ATTEMPTS_FIRST_KEPT + ATTEMPTS_LAST_KEPT}
+LOG_WITH_ROOM = f"""CASE WHEN json_array_length(d.log) < {ATTEMPTS_FIRST_KEPT + ATTEMPTS_LAST_KEPT}
     THEN d.log ELSE json_remove(d.log, '$[{ATTEMPTS_FIRST_KEPT}]') END"""
 
 _ENDPOINT = """json_object(
@@ -158,7 +158,7 @@ CLAIM_DUE = f"""
 UPDATE deliveries AS d SET
   state = 'ready',
   interruptions = d.interruptions + (d.state = 'leased'),
-  log = CASE WHEN d.state = 'leased' THEN json_insert({_LOG_WITH_ROOM}, '$[#]', json_object(
+  log = CASE WHEN d.state = 'leased' THEN json_insert({LOG_WITH_ROOM}, '$[#]', json_object(
     'number', d.attempts_made + 1, 'started_at', d.due_at, 'error_kind', 'interrupted',
     'error', 'the sender stopped before it reported an outcome')) ELSE d.log END
 FROM (
@@ -202,38 +202,40 @@ RECURSIVE lanes (lane, lap) AS (
 # How many more of lane l a claim may take: under its concurrency, one at a time once its circuit
 # has opened, and as many starts as its rate gives within RATE_AHEAD_MS. What is under way is
 # counted from the leases that run, so a crash leaves no wrong count. Only gated endpoints read it.
+# What lies too far ahead was written before the clock was set back, and bars nobody.
 _UNDER_WAY = f"""(
       SELECT count(*) FROM deliveries INDEXED BY deliveries_gated
       WHERE state = 'leased' AND gated = 1 AND lane = l.lane AND due_at > {NOW}
     )"""
-_RATE_START = f"max({NOW}, p.rate_next_at)"
+_OPEN = f"""(
+      p.open_until > {NOW} AND p.open_until <= {NOW} + {CIRCUIT_MS_MAX + CLOCK_SLIP_MS}
+    )"""
+RATE_START = f"""iif(p.rate_last_at > {NOW} + {CLOCK_SLIP_MS}, {NOW}, max(
+      {NOW}, CAST(p.rate_last_at + 1000.0 / p.rate_limit_per_second + 0.999 AS INTEGER)
+    ))"""
 _GATE = f"""iif(NOT coalesce({_GATED}, false), {GATE_OPEN}, min(
     coalesce(p.concurrency_max - {_UNDER_WAY}, {GATE_OPEN}),
-    iif(
-      p.failures < {FAILURES_MAX}, {GATE_OPEN},
-      iif(coalesce(p.open_until, 0) > {NOW}, 0, 1 - {_UNDER_WAY})
-    ),
-    iif(
-      p.rate_limit_per_second IS NULL, {GATE_OPEN}, iif(
-        {_RATE_START} > {NOW} + {RATE_AHEAD_MS}, 0, 1 + CAST(
-          ({NOW} + {RATE_AHEAD_MS} - {_RATE_START}) * p.rate_limit_per_second / 1000.0 AS INTEGER
-        )
+    iif(p.failures < {FAILURES_MAX}, {GATE_OPEN}, iif({_OPEN}, 0, 1 - {_UNDER_WAY})),
+    iif(p.rate_limit_per_second IS NULL, {GATE_OPEN}, iif(
+      {RATE_START} > {NOW} + {RATE_AHEAD_MS}, 0, 1 + CAST(
+        ({NOW} + {RATE_AHEAD_MS} - {RATE_START}) * p.rate_limit_per_second / 1000.0 AS INTEGER
       )
-    )
+    ))
   ))"""
 
 # ?1 now, ?2 start, ?3 lanes, ?4 how many, ?5 per lane, ?6 {lane: held already}, ?7 lease ms,
-# ?8 payload bytes. Takes up to ?5 of each active lane until ?4 are found, then reads no further.
+# ?8 payload bytes. Takes up to ?5 of each active lane until ?4 are found, then reads no further. A
+# lease runs from the start that the rate gave.
 CLAIM_READY = f"""
 WITH {WALK},
 candidates (lane, key, size, gated, start_at) AS (
   SELECT
     o.lane, k.value ->> 0, k.value ->> 1, o.gated,
-    CAST(o.start_at + k.key * 1000.0 / o.rate_limit_per_second AS INTEGER)
+    CAST(o.start_at + k.key * 1000.0 / o.rate_limit_per_second + 0.999 AS INTEGER)
   -- The limit keeps this a query of its own, which works out a lane's room once and not per row.
   FROM (
     SELECT
-      l.lane AS lane, iif({_GATED}, 1, NULL) AS gated, {_RATE_START} AS start_at,
+      l.lane AS lane, iif({_GATED}, 1, NULL) AS gated, {RATE_START} AS start_at,
       p.rate_limit_per_second AS rate_limit_per_second,
       min(
         ?5 - coalesce((SELECT h.value FROM json_each(?6) AS h WHERE h.key = l.lane), 0), {_GATE}
@@ -257,8 +259,8 @@ picked (lane, key, gated, start_at, place, bytes) AS (
   WINDOW w AS (ROWS UNBOUNDED PRECEDING)
 )
 UPDATE deliveries SET
-  state = 'leased', claim = deliveries.claim + 1, due_at = {NOW} + ?7, gated = c.gated,
-  start_at = c.start_at
+  state = 'leased', claim = deliveries.claim + 1, due_at = coalesce(c.start_at, {NOW}) + ?7,
+  gated = c.gated, start_at = c.start_at
 FROM picked AS c
 WHERE deliveries.lane = c.lane AND deliveries.key = c.key AND (c.bytes <= ?8 OR c.place = 1)
 RETURNING
@@ -275,19 +277,21 @@ RETURNING
   (SELECT {_ENDPOINT} FROM endpoints AS p WHERE p.lane = deliveries.lane) AS endpoint
 """
 
-# ?1 now, ?2 start, ?3 lanes. What remains: ready in active lanes, or due and not made ready yet. If
-# neither is known of, where the walk ended when ?3 lanes were not all: behind so many paused ones
-# there may be others. That walk is one of its own, so that EXISTS can end the first one early. A
-# gate that opens with time counts as work that falls due then.
+# ?1 now, ?2 start, ?3 lanes. What remains: ready in active lanes whose gate is open, or due and not
+# made ready yet. If neither is known of, where the walk ended when ?3 lanes were not all (behind so
+# many paused ones there may be others), and when the first gate opens that time has shut. That walk
+# is one of its own, so that EXISTS can end the first one early. A gate that is full opens when
+# something of it is settled, and has no time.
 CLAIM_REST = f"""
 WITH {WALK}, {WALK.replace("RECURSIVE ", "").replace("lanes", "walked")}
 SELECT
   more, next_due_at,
   CASE WHEN more THEN NULL ELSE (SELECT lane FROM walked LIMIT 1 OFFSET ?3 - 1) END AS ended_at,
   CASE WHEN more THEN NULL ELSE (
-    SELECT min(max(
-      coalesce(p.open_until, 0), coalesce(p.rate_next_at - {RATE_AHEAD_MS}, 0), {NOW} + 1
-    ))
+    SELECT min(nullif(max(
+      iif({_OPEN}, p.open_until, 0),
+      iif({RATE_START} > {NOW} + {RATE_AHEAD_MS}, {RATE_START} - {RATE_REFILL_MS}, 0)
+    ), 0))
     FROM walked AS w CROSS JOIN endpoints AS p ON p.lane = w.lane
     WHERE p.status = 'active' AND {_GATED} AND {_SENDING}
   ) END AS next_gate_at
@@ -304,85 +308,14 @@ FROM (
 )
 """
 
-# --- settle ---------------------------------------------------------------------------------------
-
-# ?1: [{lane, key, claim, attempts_before, state, due_at, attempt, reason, completed_at}]. Fenced by
-# the claim number; the count of attempts makes a repeat of the same settlement change nothing. A
-# ready one may be settled when its lease has ended and nobody has claimed it since.
-SETTLE = f"""
-UPDATE deliveries AS d SET
-  state = s.value ->> 'state',
-  due_at = s.value ->> 'due_at',
-  reason = s.value ->> 'reason',
-  completed_at = s.value ->> 'completed_at',
-  attempts_made = d.attempts_made + (s.value ->> 'attempt' IS NOT NULL),
-  interruptions = iif(
-    s.value ->> 'attempt' IS NULL AND s.value ->> 'state' IN ('ready', 'scheduled', 'leased'),
-    d.interruptions, 0
-  ),
-  log = CASE WHEN s.value ->> 'attempt' IS NULL THEN d.log
-    ELSE json_insert({_LOG_WITH_ROOM}, '$[#]', json(s.value -> 'attempt')) END
-FROM json_each(?1) AS s
-WHERE d.lane = s.value ->> 'lane' AND d.key = s.value ->> 'key'
-  AND d.claim = s.value ->> 'claim' AND d.attempts_made = s.value ->> 'attempts_before'
-  AND (d.state = 'leased' OR (d.state = 'ready' AND d.interruptions > 0))
-RETURNING lane, key
+# ?1 now, ?2 lane, ?3 ms. Takes the rate's next start if it comes within ?3; says when it comes,
+# beside that, for whoever did not get it.
+TAKE_START = f"""
+UPDATE endpoints AS p SET rate_last_at = {RATE_START}
+WHERE p.lane = ?2 AND p.rate_limit_per_second IS NOT NULL AND {RATE_START} <= {NOW} + ?3
+RETURNING rate_last_at - {NOW} AS start_in_ms
 """
-
-# ?1 as above. Settlements that SETTLE, just after, will apply, with their active endpoints. Counted
-# before it, so that a repeat finds nothing to count.
-_WILL_APPLY = """
-  FROM json_each(?1) AS s
-  CROSS JOIN deliveries AS d ON d.lane = s.value ->> 'lane' AND d.key = s.value ->> 'key'
-    AND d.claim = s.value ->> 'claim' AND d.attempts_made = s.value ->> 'attempts_before'
-    AND (d.state = 'leased' OR (d.state = 'ready' AND d.interruptions > 0))
-  CROSS JOIN endpoints AS p ON p.lane = d.lane AND p.status = 'active'"""
-
-# The endpoints that never answer well again: 410, or nothing but failures since ?3. ?2 now.
-_GIVEN_UP = f"""
-  {_WILL_APPLY}
-  WHERE s.value ->> 'disable_endpoint'
-    OR (s.value ->> 'failed_at' IS NOT NULL AND p.failing_since <= ?3)"""
-
-DISABLE_UNSUBSCRIBE = f"""
-DELETE FROM subscriptions WHERE ?2 IS NOT NULL AND (tenant, pattern, lane) IN (
-  SELECT t.tenant, t.pattern, t.lane
-  FROM (SELECT DISTINCT p.tenant AS tenant, p.lane AS lane, p.settings AS settings {_GIVEN_UP}) AS g
-  CROSS JOIN json_each(g.settings, '$.event_types') AS w
-  CROSS JOIN subscriptions AS t ON t.tenant = g.tenant AND t.pattern = w.value AND t.lane = g.lane
-)
-"""
-DISABLE = f"""
-UPDATE endpoints SET status = 'error', revision = revision + 1, updated_at = ?2
-WHERE lane IN (SELECT p.lane {_GIVEN_UP})
-"""
-
-# ?1 as above, ?2 now. Failures in a row, and the circuit: after FAILURES_MAX of them nothing is
-# sent for a while that doubles with each further one.
-COUNT_FAILURES = f"""
-UPDATE endpoints SET
-  failures = failures + f.count,
-  failing_since = coalesce(failing_since, ?2),
-  open_until = iif(
-    failures + f.count < {FAILURES_MAX}, NULL,
-    ?2 + min({CIRCUIT_MS_MAX}, {CIRCUIT_MS} << min(
-      failures + f.count - {FAILURES_MAX}, {CIRCUIT_DOUBLINGS_MAX}
-    ))
-  )
-FROM (
-  SELECT d.lane AS lane, count(*) AS count
-  {_WILL_APPLY}
-  WHERE s.value ->> 'failed_at' IS NOT NULL
-  GROUP BY d.lane
-) AS f
-WHERE endpoints.lane = f.lane
-"""
-
-# ?1 as above. A success ends a row of failures; where there was none, nothing is written.
-FORGET_FAILURES = f"""
-UPDATE endpoints SET failures = 0, failing_since = NULL, open_until = NULL
-WHERE failures > 0 AND lane IN (
-  SELECT p.lane {_WILL_APPLY}
-  WHERE p.failures > 0 AND s.value ->> 'state' = 'success'
-)
+NEXT_START = f"""
+SELECT {RATE_START} - {NOW} AS start_in_ms FROM endpoints AS p
+WHERE p.lane = ?2 AND p.rate_limit_per_second IS NOT NULL
 """
