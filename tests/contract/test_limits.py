@@ -62,9 +62,10 @@ async def test_no_more_is_leased_than_the_concurrency_allows(joint_maker: Maker)
         found = await claim(store)
         assert refs_of(found.claimed) == refs[:2]
         assert [each.start_in_ms for each in found.claimed] == [0, 0]
+        assert (found.more, found.held_back, found.next_gate_at) == (False, True, None)
         again = await claim(store)
-        assert (again.claimed, again.more, again.next_gate_at) == ([], False, None)
-        assert again.next_due_at == T0 + LEASE_MS
+        assert (again.claimed, again.more, again.held_back) == ([], False, True)
+        assert (again.next_gate_at, again.next_due_at) == (None, T0 + LEASE_MS)
 
 
 async def test_claimers_at_once_share_the_concurrency(joint_maker: Maker) -> None:
@@ -144,6 +145,14 @@ async def test_more_is_true_while_a_limited_endpoint_has_room(joint_maker: Maker
         found = await claim(store, limit=1)
         assert (refs_of(found.claimed), found.more) == (refs[:1], True)
         assert (await claim(store, limit=1)).more is False
+
+
+async def test_a_gate_holds_nothing_back_when_nothing_is_due_behind_it(joint_maker: Maker) -> None:
+    async with opened(joint_maker) as store:
+        await _add_limited(store, 2, concurrency_max=2, rate_limit_per_second=1)
+        found = await claim(store)
+        assert len(found.claimed) == 2
+        assert (found.more, found.held_back, found.next_gate_at) == (False, False, None)
 
 
 async def test_a_raised_limit_gives_more_and_a_lowered_one_waits_until_it_is_kept(

@@ -30,7 +30,7 @@ async def test_nothing_is_claimed_while_sending_is_paused(maker: Maker) -> None:
         await store.delivery_store.pause_sending(T0)
         found = await claim(store, T0 + SECOND_MS)
         assert (found.claimed, found.more) == ([], False)
-        assert (found.next_due_at, found.next_gate_at) == (None, None)
+        assert (found.next_due_at, found.held_back, found.next_gate_at) == (None, False, None)
         assert await states(store, *refs) == [DeliveryState.READY] * 3
 
 
@@ -91,4 +91,5 @@ async def test_a_paused_store_tells_of_no_gate(joint_maker: Maker) -> None:
         assert (await claim(store)).next_gate_at is not None
         await store.delivery_store.pause_sending(T0)
         found = await claim(store)
-        assert (found.claimed, found.more, found.next_gate_at) == ([], False, None)
+        assert (found.claimed, found.more) == ([], False)
+        assert (found.held_back, found.next_gate_at) == (False, None)

@@ -14,7 +14,7 @@ from webhook.domain.event import TENANT_DEFAULT, name_problem, tenant_problem
 from webhook.domain.event_types import pattern_problem
 from webhook.domain.headers import check_headers
 from webhook.domain.json_text import check_text, escape
-from webhook.domain.model import Endpoint, EndpointStatus
+from webhook.domain.model import HEALTHY, Endpoint, EndpointStatus
 from webhook.domain.retry import RetryPolicy
 from webhook.domain.secret import SigningSecret, secret_bytes
 from webhook.domain.url_rules import UrlRules, check_url
@@ -177,6 +177,8 @@ def patched(
     active = None if patch.active is UNSET else patch.active
     status = None if patch.status is UNSET else patch.status
     changes["status"] = _status(active, status, endpoint.status)
+    if changes["status"] is EndpointStatus.ACTIVE and not endpoint.active:
+        changes |= HEALTHY
     changes["updated_at"] = max(now, endpoint.updated_at)
     changes["revision"] = endpoint.revision + 1
     changed = msgspec.structs.replace(endpoint, **changes)

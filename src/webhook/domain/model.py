@@ -120,6 +120,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         return f"Endpoint(id={self.id!r}, tenant={self.tenant!r}, status={self.status.value!r})"
 
 
+# The health of an endpoint that begins anew.
+HEALTHY: dict[str, Any] = {"failures": 0, "failing_since": None, "open_until": None}
+
+
 def with_health_of(endpoint: Endpoint, stored: Endpoint) -> Endpoint:
     """Return the endpoint with the health of another reading of it, to compare the rest."""
     return msgspec.structs.replace(

@@ -156,18 +156,21 @@ class Claim(msgspec.Struct, frozen=True):
     ``more`` knows nothing of what lies behind.
     ``more`` says whether deliveries of active endpoints that are due remain, also those that
     ``per_endpoint``, ``in_flight`` or a bound held back, and it says so as long as not all that is
-    due has been made ready. What a limit, an open circuit or the operator's switch holds back is
-    not ``more``. ``next_due_at`` is when the next one falls due or the next lease ends, those just
-    given included; None when nothing waits. ``next_gate_at`` is when it is worth while to claim of
-    an endpoint again whose circuit is open or whose rate has no start left, the earliest of those
-    that the walk met; it may be None while ``more`` holds. What is held back by ``concurrency_max``
-    or behind a probe goes on when something of its endpoint is settled, and has no time.
+    due has been made ready. ``next_due_at`` is when the next one falls due or the next lease ends,
+    those just given included; None when nothing waits.
+
+    What an endpoint's limit or its circuit holds back is not ``more`` but ``held_back``, and what
+    the operator's switch does is neither. ``next_gate_at`` is when it is worth while to claim of an
+    endpoint again whose circuit is open or whose rate has no start left, the earliest of those that
+    the walk met. Behind ``concurrency_max`` and behind a probe it goes on when something of the
+    endpoint is settled, at no time that is known. While ``more`` holds, both may be left out.
     """
 
     claimed: list[Claimed]
     more: bool
     next_due_at: int | None
     next_start: str
+    held_back: bool = False
     next_gate_at: int | None = None
 
 

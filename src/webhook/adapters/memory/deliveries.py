@@ -182,26 +182,27 @@ class MemoryDeliveryStore:
         next_due = self._rows.waiting.first()
         next_due_at = None if next_due is None else next_due[0]
         due = next_due_at is not None and next_due_at <= request.now
-        ready, gate_at = self._gates_of_ready(request.now)
+        ready, shut, gate_at = self._gates_of_ready(request.now)
         more = self._paused_since is None and (ready or due)
         return Claim(
             claimed=claimed,
             more=more,
             next_due_at=next_due_at,
             next_start=next_start,
+            held_back=not more and shut,
             next_gate_at=None if more else gate_at,
         )
 
-    def _gates_of_ready(self, now: int) -> tuple[bool, int | None]:
-        """Return whether some lane can give something now, and when a shut gate opens by itself."""
+    def _gates_of_ready(self, now: int) -> tuple[bool, bool, int | None]:
+        """Say whether some lane can give something, whether gates are shut, when one opens."""
         opening: list[int | None] = []
         for lane in self._rows.open_lanes.around(""):
             endpoint = self._endpoint(endpoint_of_lane(lane))
             if self._gates.room(endpoint, now) > 0:
-                return True, None
+                return True, False, None
             if endpoint is not None and self._paused_since is None:
                 opening.append(self._gates.opens_at(endpoint, now))
-        return False, min(filter(None, opening), default=None)
+        return False, bool(opening), min(filter(None, opening), default=None)
 
     def _endpoint(self, endpoint_id: str) -> Endpoint | None:
         return self._endpoints.find(None, endpoint_id) if self._endpoints else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 
@@ -11,10 +10,9 @@ from webhook.adapters.memory.ordered import SortedKeys
 from webhook.domain.errors import Conflict, NotFound
 from webhook.domain.health import circuit_ms, circuit_open, failures_after
 from webhook.domain.matching import filter_groups, groups_match
-from webhook.domain.model import Endpoint, EndpointStatus, NewEvent, with_health_of
+from webhook.domain.model import HEALTHY, Endpoint, EndpointStatus, NewEvent, with_health_of
 from webhook.ports import SCAN_ROWS_MAX, EndpointQuery, Page
 
-_HEALTHY: dict[str, Any] = {"failures": 0, "failing_since": None, "open_until": None}
 _TAKEN = "Another endpoint of this tenant has this external id; choose another or update that one."
 
 
@@ -69,7 +67,7 @@ class MemoryEndpointStore:
         self._take_out(stored)
         if endpoint.active and not stored.active:
             # Its health begins anew.
-            self._put(msgspec.structs.replace(endpoint, **_HEALTHY))
+            self._put(msgspec.structs.replace(endpoint, **HEALTHY))
         else:
             self._put(with_health_of(endpoint, stored))
 
@@ -152,7 +150,7 @@ class MemoryEndpointStore:
         """End an active endpoint's row of failures."""
         endpoint = self._endpoints.get(endpoint_id)
         if endpoint is not None and endpoint.active and endpoint.failures:
-            self._endpoints[endpoint_id] = msgspec.structs.replace(endpoint, **_HEALTHY)
+            self._endpoints[endpoint_id] = msgspec.structs.replace(endpoint, **HEALTHY)
 
     def watch(self, watcher: Callable[[str], None]) -> None:
         """Have ``watcher`` called with the id of each endpoint that is changed or removed."""

@@ -12,6 +12,7 @@ from webhook.adapters.sql.rows import (
     event_row,
     read_claimed,
     read_first_claimed,
+    read_gates,
     settlement_row,
     to_json,
 )
@@ -138,11 +139,13 @@ class SqlDeliveryStore(DeliveryLists):
         )
         # The walk's order: beyond the start first, then round to it.
         rows = sorted(rows, key=lambda r: (r["lane"] <= request.start, r["lane"], r["key"]))
+        shut, opens_at = read_gates(rest["gates"])
         return Claim(
             claimed=[read_claimed(row, request.lease_ms) for row in rows],
             more=bool(rest["more"]),
             next_due_at=rest["next_due_at"],
-            next_gate_at=rest["next_gate_at"],
+            held_back=shut > 0,
+            next_gate_at=opens_at,
             next_start=rows[-1]["lane"] if rows else rest["ended_at"] or request.start,
         )
 

@@ -269,3 +269,8 @@ def read_first_claimed(row: Row, event: NewEvent) -> Claimed:
         lease_left_ms=row["lease_left_ms"],
         endpoint=read_endpoint_json(row["endpoint"]),
     )
+
+
+def read_gates(text: str | None) -> tuple[int, int | None]:
+    """Read how many gates CLAIM_REST found shut, and when the first of them opens by time."""
+    return (0, None) if text is None else msgspec.json.decode(text, type=tuple[int, int | None])

@@ -279,22 +279,22 @@ RETURNING
 
 # ?1 now, ?2 start, ?3 lanes. What remains: ready in active lanes whose gate is open, or due and not
 # made ready yet. If neither is known of, where the walk ended when ?3 lanes were not all (behind so
-# many paused ones there may be others), and when the first gate opens that time has shut. That walk
-# is one of its own, so that EXISTS can end the first one early. A gate that is full opens when
-# something of it is settled, and has no time.
+# many paused ones there may be others), how many gates are shut, and when the first opens that time
+# has shut. That walk is one of its own, so that EXISTS can end the first one early. A gate that is
+# full opens when something of it is settled, and has no time.
 CLAIM_REST = f"""
 WITH {WALK}, {WALK.replace("RECURSIVE ", "").replace("lanes", "walked")}
 SELECT
   more, next_due_at,
   CASE WHEN more THEN NULL ELSE (SELECT lane FROM walked LIMIT 1 OFFSET ?3 - 1) END AS ended_at,
   CASE WHEN more THEN NULL ELSE (
-    SELECT min(nullif(max(
+    SELECT json_array(count(*), min(nullif(max(
       iif({_OPEN}, p.open_until, 0),
       iif({RATE_START} > {NOW} + {RATE_AHEAD_MS}, {RATE_START} - {RATE_REFILL_MS}, 0)
-    ), 0))
+    ), 0)))
     FROM walked AS w CROSS JOIN endpoints AS p ON p.lane = w.lane
     WHERE p.status = 'active' AND {_GATED} AND {_SENDING}
-  ) END AS next_gate_at
+  ) END AS gates
 FROM (
   SELECT
     {_SENDING} AND (EXISTS (
