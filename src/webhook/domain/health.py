@@ -2,9 +2,10 @@
 
 Failures count in a row; a success forgets them. At ``FAILURES_MAX`` the endpoint's circuit opens:
 nothing is sent to it for a while, and then one delivery at a time as a probe. The while doubles
-with each probe that fails. What fails while the circuit is open began before and does not count, so
-that many attempts that fail at once open it once. After ``ERROR_AFTER_MS`` of nothing but failures,
-with its circuit open, the endpoint's status becomes ``error``.
+with each probe that fails. What was leased before the circuit opened is still sent, but what fails
+while it is open does not count, so that many attempts that fail at once open it once. After
+``ERROR_AFTER_MS`` of nothing but failures, with its circuit open, the endpoint's status becomes
+``error``.
 """
 
 from __future__ import annotations
