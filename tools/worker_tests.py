@@ -44,7 +44,7 @@ class InnerResult:
     outcome: str
     """``passed``, ``failed`` or ``skipped``."""
     longrepr: str
-    """The traceback of a failure, or the reason of a skip."""
+    """The traceback of a failure, the reason of a skip, or what a test that passed printed."""
 
 
 def run_pytest_in_worker(
@@ -112,6 +112,7 @@ class MirroredTests:
             pytest.fail(f"inside workerd:\n{result.longrepr}", pytrace=False)
         if result.outcome == "skipped":
             pytest.skip(result.longrepr)
+        print(result.longrepr, end="")
 
 
 def lay_out(project: Path, paths: Sequence[Path]) -> None:
@@ -151,6 +152,8 @@ def _config() -> str:
     for name, table in tables:
         lines.append(f"[[{name}]]")
         lines += [f"{key} = {json.dumps(value)}" for key, value in table.items()]
+    # Python and plain text are uploaded anyway; some tests carry the README.
+    lines += ["[[rules]]", 'type = "Text"', 'globs = ["**/*.md"]', "fallthrough = true"]
     return "\n".join(lines) + "\n"
 
 

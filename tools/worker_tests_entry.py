@@ -68,7 +68,7 @@ class AsyncTests:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
             self._keep(report.nodeid, "skipped", reason)
         elif report.when == "call":
-            self._keep(report.nodeid, "passed", "")
+            self._keep(report.nodeid, "passed", report.capstdout)
 
     def _keep(self, nodeid: str, outcome: str, longrepr: str) -> None:
         self.results[nodeid] = {"nodeid": nodeid, "outcome": outcome, "longrepr": longrepr}

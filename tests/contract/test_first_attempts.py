@@ -41,12 +41,12 @@ async def test_first_attempts_come_back_leased(maker: Maker) -> None:
             DeliveryRef(endpoint.id, event.key),
             DeliveryState.LEASED,
         )
-        assert (delivery.claim, delivery.attempts_made, delivery.run_start) == (1, 0, 0)
+        assert (delivery.claim, delivery.attempts_made, delivery.run_start) == (0, 0, 0)
         assert (delivery.tenant, delivery.event_id) == ("default", f"evt_{event.key}")
         assert delivery.event_type == SENT
         assert result.waiting is False
         stored = await read(store, delivery.ref)
-        assert (stored.state, stored.claim) == (DeliveryState.LEASED, 1)
+        assert (stored.state, stored.claim) == (DeliveryState.LEASED, 0)
         assert stored.due_at == T0 + LEASE_MS
         assert (await claim(store, T0)).claimed == []
 
@@ -106,7 +106,7 @@ async def test_repeating_a_call_returns_what_is_still_leased_to_the_caller(maker
         again = await emit(store, *events, first=first_attempts(2), now=T0 + 100)
         assert again.events == first.events
         assert refs_of(again.claimed) == refs_of(first.claimed)
-        assert [each.delivery.claim for each in again.claimed] == [1, 1]
+        assert [each.delivery.claim for each in again.claimed] == [0, 0]
         assert [each.lease_left_ms for each in again.claimed] == [LEASE_MS - 100] * 2
         assert [each.payload for each in again.claimed] == [each.payload for each in first.claimed]
         assert again.waiting is True
@@ -124,8 +124,21 @@ async def test_repeating_a_call_returns_no_lease_that_has_ended_or_was_taken_ove
         await emit(store, event, first=first_attempts(1))
         end = T0 + LEASE_MS
         assert (await emit(store, event, first=first_attempts(1), now=end)).claimed == []
-        assert [each.delivery.claim for each in (await claim(store, end)).claimed] == [2]
+        assert [each.delivery.claim for each in (await claim(store, end)).claimed] == [1]
         assert (await emit(store, event, first=first_attempts(1), now=end)).claimed == []
+
+
+async def test_repeating_a_call_returns_nothing_that_somebody_else_has_claimed(
+    maker: Maker,
+) -> None:
+    async with opened(maker) as store:
+        await add_one(store)
+        events = new_events(2)
+        first = await emit(store, *events, first=first_attempts(1))
+        [taken] = (await claim(store, T0)).claimed
+        again = await emit(store, *events, first=first_attempts(2), now=T0)
+        assert refs_of(again.claimed) == refs_of(first.claimed)
+        assert taken.delivery.ref not in refs_of(again.claimed)
 
 
 async def test_a_given_target_that_is_not_active_gets_no_first_attempt(

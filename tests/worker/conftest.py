@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from tests.receiver import ThreadedReceiver
 from tests.worker.harness import LOCAL, Api, project, without_queue
-from tools import CACHE
+from tests.worker.routes import answer
+from tools import CACHE, ROOT
 from tools.dev_worker import DevWorker
+from tools.worker_tests import MirroredTests
+
+INNER = Path(__file__).parent / "inner"
+CARRIED = (ROOT / "README.md", ROOT / "tests" / "readme" / "blocks.py")
+_mirror = pytest.StashKey[MirroredTests]()
 
 
 @contextmanager
@@ -57,3 +66,58 @@ def api(worker: DevWorker) -> Api:
 def lonely(worker_without_queue: DevWorker) -> Api:
     """The API of the Worker that has no queue, in a tenant of its own."""
     return Api(worker_without_queue)
+
+
+# --- tests inside workerd ------------------------------------------------------------------------
+
+
+class _Nothing(ModuleType):
+    """Stands for a module that only a Worker has, so that a file of its tests can be read here."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+
+class _InnerModule(pytest.Module):
+    """A file of tests for workerd: read here for their names, run there."""
+
+    def collect(self) -> Iterable[pytest.Item]:
+        """Put an item in the place of each test."""
+        absent = [name for name in ("js", "workers") if name not in sys.modules]
+        sys.modules.update((name, _Nothing(name)) for name in absent)
+        try:
+            tests = list(super().collect())
+        finally:
+            for name in absent:
+                del sys.modules[name]
+        return [_InnerTest.from_parent(self, name=test.name) for test in tests]
+
+
+class _InnerTest(pytest.Item):
+    """Ends as the test of the same name inside workerd did; they all run when the first is due."""
+
+    def runtest(self) -> None:
+        """Look the outcome up."""
+        stash = self.config.stash
+        if _mirror not in stash:
+            receiver = ThreadedReceiver(answer)
+            receiver.__enter__()
+            self.config.add_cleanup(lambda: receiver.__exit__(None, None, None))
+            environ = {"WEBHOOK_TEST_RECEIVER": f"http://127.0.0.1:{receiver.port}"}
+            stash[_mirror] = MirroredTests([INNER], carried=CARRIED, environ=environ)
+        stash[_mirror].settle(self.nodeid)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Say where it stands."""
+        return self.path, None, self.name
+
+
+def pytest_pycollect_makemodule(
+    module_path: Path, parent: pytest.Collector
+) -> pytest.Module | None:
+    """Read the files of ``inner`` in their own way."""
+    if module_path.parent != INNER:
+        return None
+    module: pytest.Module = _InnerModule.from_parent(parent, path=module_path)
+    return module

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.worker.conftest import scratch_folder
-from tests.worker.harness import project
+from tests.worker.harness import Api, project
 from tools import ROOT
+from tools.dev_worker import DevWorker
 from tools.dry_run import DryRun, dry_run
 from tools.snapshot import check_snapshot
 
@@ -22,7 +24,6 @@ SERVICE_AT_THE_TOP = """
 from workers import Response, WorkerEntrypoint
 
 from webhook import WebhookConfig, WebhookEvent, WebhookRuntimeService
-from webhook.worker.handlers import app  # as entry.py has it
 
 service = WebhookRuntimeService(WebhookConfig())
 
@@ -78,6 +79,12 @@ def test_a_service_may_be_built_at_the_top_of_a_worker_s_module(scratch: Path) -
     config = project(scratch / "project")
     (config.parent / "src" / "entry.py").write_text(SERVICE_AT_THE_TOP, "utf-8")
     assert check_snapshot(scratch / "snapshot", config).size_mib > 1
+    with DevWorker(
+        state_dir=scratch / "state", config=config, migrate=False, ready_path="/"
+    ) as worker:
+        ids = [Api(worker).send("GET", "/").text for _ in range(2)]
+    assert all(re.fullmatch(r"evt_[0-9a-z]{26}", one) for one in ids)
+    assert ids[0] != ids[1]
 
 
 # --- wrangler.toml and the code name the same things ---------------------------------------------

@@ -91,9 +91,9 @@ class WebhookDeliveryStore(Protocol):
         ``name`` its tenant has used already with the same ``content_hash`` is a duplicate: nothing
         is stored, the first answer is given. Raises ``Conflict`` with the pointer ``/{index}`` when
         the content differs, also within the call. The first ``first.limit`` deliveries that may be
-        sent at once come back leased (claim 1) until ``now + first.lease_ms``, the others are
+        sent at once come back leased (claim 0) until ``now + first.lease_ms``, the others are
         ready. Repeating the call with the same keys stores nothing twice and is no duplicate; it
-        returns what is still leased with claim 1.
+        returns what is still leased with claim 0, which nobody but an accept leases.
         """
         ...
 

@@ -65,8 +65,19 @@ class WorkerService(WebhookRuntimeService):
 
 def worker_settings(env: Any) -> Settings:
     """Read the settings from a Worker's variables and secrets."""
-    found = ((name, getattr(env, name, None)) for name in SETTINGS)
-    return _settings(tuple((name, value) for name, value in found if isinstance(value, str)))
+    found = ((name, _text(getattr(env, name, None))) for name in SETTINGS)
+    return _settings(tuple((name, value) for name, value in found if value is not None))
+
+
+def _text(value: Any) -> str | None:
+    """Return a variable as the text it would be elsewhere; TOML has other kinds of values too."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(int(value))
+    if hasattr(value, "to_py"):  # a list arrives as JavaScript's
+        value = value.to_py()
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @functools.lru_cache(maxsize=1)

@@ -19,10 +19,12 @@ from webhook.domain.endpoint import EndpointInput, new_endpoint
 from webhook.domain.event import WebhookEvent, prepare
 from webhook.domain.ids import KeyMaker
 from webhook.domain.lifecycle import decide
-from webhook.domain.model import Delivery, NewEvent, Outcome
+from webhook.domain.model import Delivery, ErrorKind, NewEvent, Outcome
+from webhook.domain.retry import RetryPolicy
 from webhook.domain.url_rules import UrlRules
 from webhook.ports import NO_FIRST_ATTEMPTS, ClaimRequest, FirstAttempts, WebhookPersistence
 
+RETRY_ROWS = 6
 LEASE_MS = 45_000
 FIVE = FirstAttempts(limit=5, lease_ms=LEASE_MS, timeout_ms_max=20_000, timeout_ms_default=15_000)
 SECRET = "whsec_" + "A" * 32
@@ -68,6 +70,20 @@ class Bench:
             now=clock.now_ms(), lease_ms=LEASE_MS, limit=limit, per_endpoint=per_endpoint
         )
         return await self.stores.delivery_store.claim(request)
+
+    async def fail(self, deliveries: list[Delivery]) -> None:
+        """Settle as answered with 503 and due again at once."""
+        self.db.reset()
+        outcome = Outcome(
+            started_at=clock.now_ms(),
+            latency_ms=3,
+            status_code=503,
+            error_kind=ErrorKind.HTTP_STATUS,
+        )
+        policy = RetryPolicy(schedule_s=(0,) * 9, jitter=0)
+        await self.stores.delivery_store.settle(
+            [decide(one, outcome, policy, clock.now_ms(), 0.5) for one in deliveries]
+        )
 
     async def succeed(self, claimed: list[Any]) -> None:
         self.db.reset()
@@ -135,6 +151,29 @@ async def test_a_name_adds_two_rows() -> None:
     bench.db.reset()
     await bench.stores.delivery_store.sweep(now, clock.now_ms() + 1000, 100)
     assert bench.db.rows_written == 3
+
+
+@pytest.mark.parametrize("retries", [1, 2])
+async def test_each_retry_adds_two_round_trips_and_these_rows(retries: int) -> None:
+    bench = await Bench().clean()
+    await bench.add_endpoints(1)
+    claimed = (await bench.accept(1, FIVE)).claimed
+    written = {"settle": 0, "claim": 0}
+    trips = 0
+    for _ in range(retries):
+        await bench.fail([one.delivery for one in claimed])
+        written["settle"] += bench.db.rows_written
+        trips += bench.db.round_trips
+        claimed = (await bench.claim()).claimed
+        written["claim"] += bench.db.rows_written
+        trips += bench.db.round_trips
+        assert len(claimed) == 1
+    await bench.succeed(claimed)
+    last = bench.db.rows_written
+    print(f"rows written by {retries} retries: {written}, by the last settle: {last}")
+    # Entering an index counts as a row more: of what waits, of what is ready, of what is leased.
+    assert sum(written.values()) == RETRY_ROWS * retries
+    assert trips == 2 * retries
 
 
 async def grow(deliveries: int, endpoints: int) -> None:

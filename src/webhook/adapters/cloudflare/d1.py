@@ -14,7 +14,15 @@ VALUE_BYTES_MAX = 2_000_000
 # D1 tells errors apart by their text alone.
 _CONSTRAINT = "constraint failed"
 _FULL = ("SQLITE_FULL", "Exceeded maximum DB size")
-_OUR_FAULT = ("syntax error", "no such table", "no such column", "D1_TYPE_ERROR", "SQLITE_ERROR")
+_OUR_FAULT = (
+    "syntax error",
+    "no such table",
+    "no such column",
+    "Wrong number of parameter",
+    "D1_TYPE_ERROR",
+    "SQLITE_ERROR",
+    "SQLITE_TOOBIG",
+)
 
 
 class D1Database:

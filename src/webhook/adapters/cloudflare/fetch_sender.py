@@ -89,17 +89,24 @@ async def _read(response: Any, kept: bytearray) -> str | None:
     if not stream:
         return None
     reader = stream.getReader()
+    ended = False
     try:
         while len(kept) <= RESPONSE_BYTES_MAX:
             chunk = await reader.read()
             if chunk.done:
+                ended = True
                 return None
             kept += chunk.value.to_bytes()
-        await reader.cancel()
     except OSError:
+        ended = True
         raise
     except Exception as error:  # noqa: BLE001 - JavaScript's errors have one class only
+        ended = True
         return f"the body was cut off: {_first_line(error)}"
+    finally:
+        if not ended:
+            # Else the connection stays open, one of six, for as long as the invocation goes on.
+            reader.cancel()
     return None
 
 

@@ -152,7 +152,6 @@ class MemoryDeliveryStore:
                     event_id=stored.id,
                     event_type=event.type,
                     state=DeliveryState.LEASED if lease else DeliveryState.READY,
-                    claim=1 if lease else 0,
                     due_at=now + first.lease_ms if lease else now,
                 )
             )

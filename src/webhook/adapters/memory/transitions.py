@@ -18,10 +18,13 @@ from webhook.ports import INTERRUPTED
 
 
 def is_first_lease(delivery: Delivery, now: int) -> bool:
-    """Whether this call, or an earlier try of it, leased the delivery to its caller."""
+    """Whether this call, or an earlier try of it, leased the delivery to its caller.
+
+    A claim would have raised the claim number.
+    """
     return (
         delivery.state is DeliveryState.LEASED
-        and delivery.claim == 1
+        and delivery.claim == 0
         and delivery.due_at is not None
         and delivery.due_at > now
     )

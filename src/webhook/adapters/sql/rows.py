@@ -263,7 +263,6 @@ def read_first_claimed(row: Row, event: NewEvent) -> Claimed:
             event_id=event.id or f"evt_{event.key}",
             event_type=event.type,
             state=DeliveryState.LEASED,
-            claim=1,
         ),
         payload=event.payload,
         lease_left_ms=row["lease_left_ms"],

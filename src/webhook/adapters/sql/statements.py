@@ -100,9 +100,9 @@ ON CONFLICT (tenant, key) DO NOTHING
 # that may be leased, ?6 timeout of endpoints without one. A duplicate has no event of its key. An
 # endpoint with a limit gets no first attempt at once: the claim keeps its limits.
 ACCEPT_DELIVERIES = f"""
-INSERT INTO deliveries (lane, key, tenant, state, due_at, claim, size)
+INSERT INTO deliveries (lane, key, tenant, state, due_at, size)
 SELECT
-  lane, key, tenant, iif(leased, 'leased', 'ready'), {NOW} + iif(leased, ?4, 0), leased, size
+  lane, key, tenant, iif(leased, 'leased', 'ready'), {NOW} + iif(leased, ?4, 0), size
 FROM (
   SELECT
     lane, key, tenant, size,
@@ -137,7 +137,8 @@ ORDER BY j.key
 """
 
 # ?1 now, ?2 as above, ?3 how many were leased at most. They stand first, so the limit ends the
-# scan. An earlier try of this call may have made them: claim 1 in a lease that runs is ours.
+# scan. An earlier try of this call may have made them: claim 0 in a lease that runs is ours, since
+# anybody's claim raises it.
 ACCEPT_LEASED = f"""
 SELECT
   d.lane AS lane, d.key AS key, d.due_at - {NOW} AS lease_left_ms,
@@ -146,7 +147,7 @@ FROM json_each(?2) AS j
 CROSS JOIN events AS e ON e.tenant = j.value ->> 'tenant' AND e.key = j.value ->> 'key'
 CROSS JOIN json_each(e.targets) AS t
 CROSS JOIN deliveries AS d ON d.lane = t.value AND d.key = e.key
-WHERE d.state = 'leased' AND d.claim = 1 AND d.due_at > {NOW}
+WHERE d.state = 'leased' AND d.claim = 0 AND d.due_at > {NOW}
 LIMIT ?3
 """
 

@@ -1,0 +1,223 @@
+"""What people and fate do to a world, one function each. A new one joins ``ACTIONS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tests.simulation.callers import REGIONS
+from tests.simulation.receivers import FAULTY, HEALTHY, is_gone
+from webhook.domain.endpoint import EndpointInput, EndpointPatch
+from webhook.domain.errors import Conflict, NotFound
+from webhook.domain.model import EndpointStatus
+from webhook.domain.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+TIMEOUTS_MS = (None, 1_000, 10_000, 25_000, 30_000)
+POLICIES = (
+    None,
+    RetryPolicy(max_retries=0),
+    RetryPolicy(retry_delay_ms=1_000, max_retries=3),
+    RetryPolicy(schedule_s=(2, 4), jitter=0.5),
+)
+PATTERNS = (["*"], ["*"], ["message.*"], ["message.sent", "quota.exceeded"])
+
+type Act = Callable[["World"], Coroutine[Any, Any, object]]
+
+
+class Action(NamedTuple):
+    """Something that may happen; ``option`` names the fault that must have been drawn."""
+
+    weight: int
+    act: Act
+    option: str | None = None
+
+
+# --- callers --------------------------------------------------------------------------------------
+
+
+async def emit_one(world: World) -> None:
+    await world.callers.emit([world.callers.make()])
+
+
+async def emit_a_batch(world: World) -> None:
+    batch = [world.callers.make() for _ in range(world.dice.randint(2, 6))]
+    if world.dice.random() < 0.3:
+        batch.append(batch[0])  # equal names inside a batch are one event
+        if batch[0].name is None:
+            batch.pop()
+    await world.callers.emit(batch)
+
+
+async def emit_again(world: World) -> None:
+    """Repeat what was emitted before, as a caller does who has forgotten that he was answered."""
+    named = [e for e in world.callers.emissions if e.name and not e.refused]
+    if named:
+        await world.callers.emit([world.dice.choice(named)])
+
+
+async def emit_other_content_by_a_used_name(world: World) -> None:
+    used = [e for e in world.callers.emissions if e.event.id and not e.refused]
+    if used:
+        await world.callers.emit([world.callers.make(name=world.dice.choice(used).event.id)])
+
+
+# --- endpoints ------------------------------------------------------------------------------------
+
+
+async def add_an_endpoint(world: World) -> None:
+    dice = world.dice
+    given = EndpointInput(
+        url=f"https://r{dice.randrange(6)}.example/hook",
+        event_types=dice.choice(PATTERNS),
+        filters={"region": [dice.choice(REGIONS)]} if dice.random() < 0.2 else {},
+        timeout_ms=dice.choice(TIMEOUTS_MS) if dice.random() < 0.4 else None,
+        retry=dice.choice(POLICIES) if dice.random() < 0.3 else None,
+    )
+    await world.callers.ask(lambda service: service.add_endpoint(given))
+
+
+async def edit_an_endpoint(world: World) -> None:
+    dice = world.dice
+    patch = dice.choice(
+        (
+            EndpointPatch(url=f"https://r{dice.randrange(6)}.example/hook"),
+            EndpointPatch(timeout_ms=dice.choice(TIMEOUTS_MS)),
+            EndpointPatch(retry=dice.choice(POLICIES)),
+            EndpointPatch(event_types=dice.choice(PATTERNS)),
+            EndpointPatch(filters={"region": [dice.choice(REGIONS)]}),
+        )
+    )
+    await _change(world, patch)
+
+
+async def pause_or_resume_an_endpoint(world: World) -> None:
+    status = world.dice.choice(
+        (EndpointStatus.ACTIVE, EndpointStatus.INACTIVE, EndpointStatus.SUSPENDED)
+    )
+    await _change(world, EndpointPatch(status=status))
+
+
+async def remove_an_endpoint(world: World) -> None:
+    endpoint_id = world.some_endpoint()
+    if endpoint_id is not None:
+        await world.callers.ask(lambda service: service.remove_endpoint(endpoint_id))
+
+
+async def _change(world: World, patch: EndpointPatch) -> None:
+    endpoint_id = world.some_endpoint()
+    if endpoint_id is None:
+        return
+    try:
+        await world.callers.ask(lambda service: service.update_endpoint(endpoint_id, patch))
+    except (Conflict, NotFound):
+        world.note("somebody else was quicker with ", world.endpoint_name(endpoint_id))
+
+
+async def probe_an_endpoint(world: World) -> None:
+    endpoint_id = world.some_endpoint()
+    if endpoint_id is None:
+        return
+    try:
+        await world.callers.ask(lambda service: service.probe_endpoint(endpoint_id))
+    except NotFound:
+        world.note("nothing to probe")
+
+
+# --- deliveries -----------------------------------------------------------------------------------
+
+
+async def replay_a_delivery(world: World) -> None:
+    refs = sorted(world.history.deliveries)
+    if not refs:
+        return
+    ref = world.dice.choice(refs)
+    world.note("replay of ", world.history.name(ref))
+    try:
+        await world.callers.ask(lambda service: service.replay_delivery(ref.id))
+    except (Conflict, NotFound):
+        world.note("no replay: its endpoint or event is gone")
+
+
+async def flush_by_hand(world: World) -> None:
+    await world.callers.ask(lambda service: service.flush())
+
+
+async def sweep_by_hand(world: World) -> None:
+    await world.callers.ask(lambda service: service.sweep())
+
+
+# --- receivers ------------------------------------------------------------------------------------
+
+
+async def a_receiver_falls_ill(world: World) -> None:
+    count = world.dice.randint(1, 3)
+    illness = tuple(world.dice.choice(FAULTY) for _ in range(count))
+    if world.dice.random() < 0.1:
+        illness = (*illness, is_gone)
+    world.receivers.moods[f"https://r{world.dice.randrange(6)}.example/hook"] = illness
+
+
+async def a_receiver_is_well_now_and_then(world: World) -> None:
+    mood = (*HEALTHY, world.dice.choice(FAULTY))
+    world.receivers.moods[f"https://r{world.dice.randrange(6)}.example/hook"] = mood
+
+
+# --- fate -----------------------------------------------------------------------------------------
+
+
+async def crash_some_awaits_ahead(world: World) -> None:
+    living = world.platform.living()
+    if living:
+        process = world.dice.choice(living)
+        process.crash_at = process.steps + world.dice.randint(1, 60)
+
+
+async def crash_at_once(world: World) -> None:
+    living = world.platform.living()
+    if living:
+        world.dice.choice(living).die()
+
+
+async def stop_and_start_a_server(world: World) -> None:
+    await world.platform.stop_one(world.dice.choice((0, 500, 20_000)))
+
+
+async def the_store_goes_down(world: World) -> None:
+    seconds = world.dice.choice((1.0, 5.0, 20.0, 60.0))
+    world.note("the store is down for ", seconds, " s")
+    world.weather.go_down(seconds)
+
+
+async def the_clock_jumps(world: World) -> None:
+    dice = world.dice
+    sizes = (5_000, 50_000, 10 * MINUTE_MS, 3 * HOUR_MS, 30 * HOUR_MS)
+    # By a clock of the store's own, what a claimer puts off would wait for all those hours.
+    size = dice.choice(sizes if world.store_clock is None else sizes[:3])
+    world.jump(round(size * (0.5 + dice.random())) * dice.choice((1, -1)))
+
+
+ACTIONS = (
+    Action(8, emit_one),
+    Action(4, emit_a_batch),
+    Action(2, emit_again),
+    Action(1, emit_other_content_by_a_used_name),
+    Action(1, flush_by_hand),
+    Action(1, sweep_by_hand),
+    Action(1, probe_an_endpoint),
+    Action(2, edit_an_endpoint, "edits"),
+    Action(3, pause_or_resume_an_endpoint, "edits"),
+    Action(1, add_an_endpoint, "edits"),
+    Action(2, remove_an_endpoint, "removals"),
+    Action(3, replay_a_delivery, "replays"),
+    Action(3, a_receiver_falls_ill, "faulty_receivers"),
+    Action(2, a_receiver_is_well_now_and_then, "faulty_receivers"),
+    Action(4, crash_some_awaits_ahead, "crashes"),
+    Action(1, crash_at_once, "crashes"),
+    Action(1, stop_and_start_a_server, "crashes"),
+    Action(2, the_store_goes_down, "outages"),
+    Action(3, the_clock_jumps, "jumps"),
+)

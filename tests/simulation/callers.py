@@ -1,0 +1,115 @@
+"""Those who emit. They repeat what may not have been accepted, by its name, if it has one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tests.simulation.processes import Process
+from webhook.domain.errors import Conflict, StoreUnavailable
+from webhook.domain.event import WebhookEvent
+from webhook.engine.service import WebhookService
+from webhook.ports import AcceptedEvent
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+PATIENCE_S = 40.0
+TRIES = 6
+TYPES = ("message.sent", "message.read", "quota.exceeded")
+REGIONS = ("north", "south")
+
+
+class Emission(msgspec.Struct):
+    """One event that somebody wants delivered, and what he was told about it."""
+
+    number: int
+    event: WebhookEvent
+    answers: list[AcceptedEvent] = []
+    refused: bool = False
+
+    @property
+    def name(self) -> str | None:
+        """The name by which a repeat is recognised."""
+        return self.event.id or self.event.idempotency_key
+
+
+class Callers:
+    """Makes events and emits them until they are accepted, or patience is at its end."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.emissions: list[Emission] = []
+
+    def make(self, *, name: str | None = None) -> Emission:
+        """Return a new emission; ``name`` repeats another one's name with other content."""
+        dice = self._world.dice
+        number = len(self.emissions)
+        own_id = key = None
+        if name is not None:
+            own_id = name
+        elif dice.random() < 0.6:
+            own_id, key = (f"own-{number}", None) if dice.random() < 0.5 else (None, f"k{number}")
+        event = WebhookEvent(
+            type=dice.choice(TYPES),
+            data={"number": number},
+            id=own_id,
+            idempotency_key=key,
+            metadata={"region": dice.choice(REGIONS)},
+        )
+        made = Emission(number=number, event=event)
+        self.emissions.append(made)
+        return made
+
+    async def emit(self, emissions: Sequence[Emission]) -> None:
+        """Emit in one call; repeat it if all have names and nobody knows what became of them."""
+        named = all(emission.name for emission in emissions)
+        for _ in range(TRIES if named else 1):
+            if await self._try(emissions):
+                return
+            await asyncio.sleep(self._world.dice.random() * 3)
+
+    async def _try(self, emissions: Sequence[Emission]) -> bool:
+        numbers = [emission.number for emission in emissions]
+        self._world.note("somebody emits ", numbers)
+        events = [emission.event for emission in emissions]
+        try:
+            answers = await self.call(lambda process: self._emit(process, events))
+        except StoreUnavailable:
+            return False
+        except Conflict:
+            self._world.note("refused: ", numbers)
+            for emission in emissions:
+                emission.refused = True
+            return True
+        if answers is None:
+            return False
+        self._world.note("accepted: ", numbers)
+        for emission, answer in zip(emissions, answers, strict=True):
+            emission.answers.append(answer)
+        return True
+
+    async def call[T](self, work: Callable[[Process], Coroutine[Any, Any, T]]) -> T | None:
+        """Call some process; None if it was not there, crashed, or took too long."""
+        process = self._world.platform.some_process()
+        if process is None:
+            return None
+        try:
+            return await process.finish(work(process), PATIENCE_S)
+        finally:
+            await self._world.platform.call_ends(process)
+
+    async def ask[T](self, work: Callable[[WebhookService], Coroutine[Any, Any, T]]) -> T | None:
+        """Call some process's service; None also if the store was not there."""
+        try:
+            return await self.call(lambda process: work(process.service))
+        except StoreUnavailable:
+            return None
+
+    async def _emit(self, process: Process, events: list[WebhookEvent]) -> list[AcceptedEvent]:
+        if self._world.options.platform == "server":
+            return await process.service.emit_many(events)
+        return await process.service.emit_many(events, wait_until=process.spawn)

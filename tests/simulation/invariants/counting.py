@@ -1,0 +1,29 @@
+"""The claim number never falls, nor does the count of attempts; nothing else moves them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.simulation.invariants.base import Invariant
+from webhook.domain.model import DeliveryState
+
+if TYPE_CHECKING:
+    from tests.simulation.history import Change
+
+
+class NumbersOnlyRise(Invariant):
+    def changed(self, change: Change) -> None:
+        before, after = change.before, change.after
+        if before is None or after is None:
+            return
+        claims = after.claim - before.claim
+        claimed = change.call == "claim" and after.state is DeliveryState.LEASED
+        if claims != claimed:
+            self.fail(change.ref, f"{change.call} took the claim number {claims} steps on")
+        attempts = after.attempts_made - before.attempts_made
+        if attempts not in (0, 1) or (attempts and change.call != "settle"):
+            self.fail(change.ref, f"{change.call} took the count of attempts {attempts} steps on")
+        if after.run_start != (
+            before.attempts_made if change.call == "replay" else before.run_start
+        ):
+            self.fail(change.ref, f"{change.call} moved the start of its run")

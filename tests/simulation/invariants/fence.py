@@ -1,0 +1,40 @@
+"""A settle counts only for the claim that it names, and only for the request of that claim."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.simulation.invariants.base import Invariant
+
+if TYPE_CHECKING:
+    from tests.simulation.history import Change
+
+
+class OnlyTheLastClaimSettles(Invariant):
+    def changed(self, change: Change) -> None:
+        before, after = change.before, change.after
+        if change.call != "settle" or before is None or after is None:
+            return
+        lease = self.world.history.leases[change.ref][-1]
+        if lease.owner is not change.owner:
+            self.fail(change.ref, f"claim {lease.claim} is settled by somebody else")
+            return
+        if after.attempts_made == before.attempts_made:
+            return
+        request, attempt = lease.request, after.attempts[-1]
+        if request is None:
+            self.fail(change.ref, f"claim {lease.claim} is settled, but has sent nothing")
+            return
+        request.recorded += 1
+        if request.recorded > 1:
+            self.fail(change.ref, f"the request of claim {lease.claim} is counted again")
+        if request.outcome is None:
+            self.fail(change.ref, "an outcome is recorded before there is one")
+        elif (attempt.started_at, attempt.status_code, attempt.error_kind) != (
+            request.started_at,
+            request.outcome.status_code,
+            request.outcome.error_kind,
+        ):
+            self.fail(change.ref, f"claim {lease.claim} is settled by another one's outcome")
+        if attempt.number != request.number:
+            self.fail(change.ref, f"attempt {attempt.number} called itself {request.number}")

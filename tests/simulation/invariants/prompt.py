@@ -1,0 +1,47 @@
+"""When nothing goes wrong, what is due is claimed soon; a lost hint costs a minute at most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.simulation.invariants.base import Invariant
+from webhook.domain.model import DeliveryState
+
+if TYPE_CHECKING:
+    from tests.simulation.history import Change
+
+SOON_MS = 10_000
+MINUTE_MS = 60_000
+# Longer waits than this are not told to a queue: the minute's sweep finds them.
+TOLD_MS_MAX = 120_000
+# What one slot needs for one request at a healthy receiver.
+EACH_MS = 1_000
+
+
+class NobodyWaitsForTheSweep(Invariant):
+    def changed(self, change: Change) -> None:
+        before, after = change.before, change.after
+        if before is None or after is None or change.call != "claim":
+            return
+        if after.state is not DeliveryState.LEASED or before.state is DeliveryState.LEASED:
+            return
+        if not self.options.calm or self.world.receivers.have_kept_waiting:
+            return
+        # One that was put to sleep by a 410 has made its deliveries wait.
+        if len(self.world.history.statuses[change.ref.endpoint_id]) > 1:
+            return
+        waited_ms = change.store_at - (before.due_at or 0)
+        if waited_ms > self._wait_ms_max(change):
+            self.fail(change.ref, f"was due for {waited_ms} ms before somebody claimed it")
+
+    def _wait_ms_max(self, change: Change) -> int:
+        queue_ms = SOON_MS + EACH_MS * len(self.world.history.deliveries)
+        worker = self.options.platform == "worker"
+        if self.options.hint_faults:
+            return queue_ms + (MINUTE_MS if worker else self.options.batch_timeout_ms)
+        before = change.before
+        if worker and before is not None and before.attempts:
+            asked_at = before.attempts[-1].started_at + before.attempts[-1].latency_ms
+            if (before.due_at or 0) - asked_at > TOLD_MS_MAX:
+                return queue_ms + MINUTE_MS
+        return queue_ms

@@ -1,0 +1,61 @@
+"""Each call makes of a delivery only what its contract says; ends are left by replay alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.simulation.invariants.base import Invariant
+from webhook.domain.model import PENDING_STATES, Delivery, DeliveryState
+
+if TYPE_CHECKING:
+    from tests.simulation.history import Change
+
+READY, SCHEDULED, LEASED = DeliveryState.READY, DeliveryState.SCHEDULED, DeliveryState.LEASED
+
+
+class NoTransitionIsForbidden(Invariant):
+    def changed(self, change: Change) -> None:
+        before, after = change.before, change.after
+        if before is None:
+            if change.call != "accept":
+                self.fail(change.ref, f"made by {change.call}")
+            return
+        if after is None:
+            # One sweep may cancel what waits for a removed endpoint, and remove it for its age.
+            may_go = before.state not in PENDING_STATES or self._endpoint_is_removed(change)
+            if change.call != "sweep" or not may_go:
+                self.fail(change.ref, f"{before.state.value}, and {change.call} removed it")
+            return
+        if not self._may(change, before, after):
+            was, is_now = before.state.value, after.state.value
+            self.fail(change.ref, f"{change.call} made {is_now} of {was}")
+        elif change.call == "claim" and before.state is not READY:
+            self._became_due(change)
+
+    def _may(self, change: Change, before: Delivery, after: Delivery) -> bool:
+        if change.call == "replay":
+            return before.state not in PENDING_STATES and after.state is READY
+        if before.state not in PENDING_STATES:
+            return False
+        if change.call == "claim":
+            return after.state in (READY, LEASED)
+        if change.call == "settle":
+            return before.state is LEASED or (before.state is READY and before.interruptions > 0)
+        canceled = after.state is DeliveryState.CANCELED
+        return change.call == "sweep" and canceled and self._endpoint_is_removed(change)
+
+    def _endpoint_is_removed(self, change: Change) -> bool:
+        endpoint = self.world.history.endpoints.get(change.ref.endpoint_id)
+        return endpoint is None or endpoint.status == "removed"
+
+    def _became_due(self, change: Change) -> None:
+        """A claim makes ready only what was due, and counts a lease that nobody ended."""
+        before, after = change.before, change.after
+        if before is None or after is None:
+            return
+        early_ms = (before.due_at or 0) - change.store_at
+        if early_ms > 0:
+            self.fail(change.ref, f"{before.state.value} made ready {early_ms} ms before its time")
+        interrupted = before.state is LEASED
+        if after.interruptions != before.interruptions + interrupted:
+            self.fail(change.ref, "a lease that ran out is to count as an interruption")

@@ -1,0 +1,124 @@
+"""What is drawn before a world begins. Each fault is there or not, so that worlds differ widely."""
+
+from __future__ import annotations
+
+import random
+from typing import Literal
+
+import msgspec
+
+from webhook.domain.config import WebhookConfig
+
+type StoreKind = Literal["sqlite", "memory"]
+type Platform = Literal["server", "worker"]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """One world. A fault that is off never happens; ``calm`` worlds have none at all."""
+
+    seed: int
+    store: StoreKind
+    platform: Platform
+    shuffled: bool
+    # Leases compare against the store's own clock, as on D1.
+    store_clock: bool
+    claimers: int
+    endpoints: int
+    actions: int
+    duration_s: float
+    lease_ms: int
+    timeout_ms: int
+    concurrency: int
+    batch_timeout_ms: int
+    retry_schedule_s: tuple[float, ...] | None
+    retry_delay_ms: int | None
+    max_retries: int | None
+    transient_only: bool
+    faulty_receivers: bool
+    crashes: bool
+    hint_faults: bool
+    store_faults: bool
+    slow_store: bool
+    outages: bool
+    jumps: bool
+    edits: bool
+    removals: bool
+    replays: bool
+
+    @property
+    def calm(self) -> bool:
+        """Whether nothing goes wrong but, perhaps, at the receivers, and nobody interferes."""
+        return not (
+            self.crashes
+            or self.store_faults
+            or self.slow_store
+            or self.outages
+            or self.jumps
+            or self.edits
+            or self.removals
+        )
+
+    @property
+    def config(self) -> WebhookConfig:
+        """The service's settings."""
+        return WebhookConfig(
+            lease_ms=self.lease_ms,
+            timeout_ms=self.timeout_ms,
+            concurrency=self.concurrency,
+            batch_timeout_ms=self.batch_timeout_ms,
+            retry_schedule_s=self.retry_schedule_s,
+            retry_delay_ms=self.retry_delay_ms,
+            max_retries=self.max_retries,
+            transient_only=self.transient_only,
+            retention_days=1,
+        )
+
+    def __str__(self) -> str:
+        drawn = msgspec.structs.asdict(self)
+        faults = [name for name, value in drawn.items() if value is True]
+        figures = [f"{k}={v}" for k, v in drawn.items() if not isinstance(v, bool)]
+        return f"{' '.join(figures)}; {', '.join(faults) or 'calm'}"
+
+
+def draw(seed: int) -> Options:
+    """Draw a world's options from its seed."""
+    dice = random.Random(f"options/{seed}")  # noqa: S311 - must repeat
+    store: StoreKind = "sqlite" if dice.random() < 0.6 else "memory"
+    # One in eight is calm, to see that all is prompt when nothing goes wrong.
+    rough = dice.random() > 0.125
+    explicit = dice.random() < 0.7
+
+    def perhaps(share: float) -> bool:
+        return dice.random() < share and rough
+
+    return Options(
+        seed=seed,
+        store=store,
+        platform="server" if dice.random() < 0.65 else "worker",
+        shuffled=dice.random() < 0.5,
+        store_clock=store == "sqlite" and dice.random() < 0.3,
+        claimers=dice.choice((1, 2, 2, 3)),
+        endpoints=dice.choice((1, 1, 2, 2, 3, 4)),
+        actions=dice.randint(4, 18),
+        duration_s=dice.choice((2.0, 10.0, 60.0, 150.0)),
+        lease_ms=dice.choice((40_000, 45_000, 60_000)),
+        timeout_ms=dice.choice((1_000, 5_000, 15_000, 30_000)),
+        concurrency=dice.choice((1, 2, 5, 8, 64)),
+        batch_timeout_ms=dice.choice((5_000, 30_000, 60_000, 60_000)),
+        retry_schedule_s=dice.choice(((), (0,), (1, 5), (1, 5, 30), (0, 2, 10, 20)))
+        if explicit
+        else None,
+        retry_delay_ms=None if explicit else dice.choice((0, 500, 3_000)),
+        max_retries=dice.choice((None, 0, 2)) if explicit else dice.choice((1, 3, 4)),
+        transient_only=dice.random() < 0.2,
+        faulty_receivers=dice.random() < 0.6,
+        crashes=perhaps(0.5),
+        hint_faults=dice.random() < 0.35,
+        store_faults=perhaps(0.5),
+        slow_store=perhaps(0.3),
+        outages=perhaps(0.3),
+        jumps=perhaps(0.4),
+        edits=perhaps(0.5),
+        removals=perhaps(0.4),
+        replays=dice.random() < 0.5,
+    )
