@@ -156,7 +156,9 @@ class SqlDeliveryStore(DeliveryLists):
         batch: list[Statement] = []
         chunks = list(json_chunks(settlement_row(settlement) for settlement in settlements))
         failed_at = max((s.failed_at or 0 for s in settlements), default=0)
-        succeeded = any(s.state is DeliveryState.SUCCESS for s in settlements)
+        succeeded = {
+            lane_of(s.ref.endpoint_id) for s in settlements if s.state is DeliveryState.SUCCESS
+        }
         for chunk in chunks:
             if failed_at:
                 given_up = (chunk, failed_at, failed_at - ERROR_AFTER_MS)
@@ -164,7 +166,8 @@ class SqlDeliveryStore(DeliveryLists):
                 batch.append((settle_statements.DISABLE, given_up))
                 batch.append((settle_statements.COUNT_FAILURES, (chunk, failed_at)))
             if succeeded:
-                batch.append((settle_statements.FORGET_FAILURES, (chunk,)))
+                lanes = to_json(sorted(succeeded))
+                batch.append((settle_statements.FORGET_FAILURES, (chunk, lanes)))
             batch.append((settle_statements.SETTLE, (chunk,)))
         results = await self._database.batch(batch)
         each = len(batch) // len(chunks)

@@ -37,13 +37,14 @@ WHERE d.lane = s.value ->> 'lane' AND d.key = s.value ->> 'key'
 RETURNING lane, key
 """
 
-# ?1 as above. Settlements that SETTLE, just after, will apply, with their active endpoints. Counted
-# before it, so that a repeat finds nothing to count.
-_WILL_APPLY = """
+# ?1 as above. Settlements that SETTLE, just after, will apply, and their active endpoints besides.
+# Looked at before it, so that a repeat finds nothing to count.
+_APPLIED = """
   FROM json_each(?1) AS s
   CROSS JOIN deliveries AS d ON d.lane = s.value ->> 'lane' AND d.key = s.value ->> 'key'
     AND d.claim = s.value ->> 'claim' AND d.attempts_made = s.value ->> 'attempts_before'
-    AND (d.state = 'leased' OR (d.state = 'ready' AND d.interruptions > 0))
+    AND (d.state = 'leased' OR (d.state = 'ready' AND d.interruptions > 0))"""
+_WILL_APPLY = f"""{_APPLIED}
   CROSS JOIN endpoints AS p ON p.lane = d.lane AND p.status = 'active'"""
 
 # The endpoints that never answer well again: 410, or nothing but failures since ?3 and the circuit
@@ -92,11 +93,10 @@ WHERE endpoints.lane = f.lane AND NOT (
 )
 """
 
-# ?1 as above. A success ends a row of failures; where there was none, nothing is written.
+# ?1 as above, ?2: [lane] of those that succeeded. A success ends a row of failures; where there was
+# none, nothing is written, and nothing read but the endpoint.
 FORGET_FAILURES = f"""
-UPDATE endpoints SET failures = 0, failing_since = NULL, open_until = NULL
-WHERE failures > 0 AND lane IN (
-  SELECT p.lane {_WILL_APPLY}
-  WHERE p.failures > 0 AND s.value ->> 'state' = 'success'
-)
+UPDATE endpoints AS p SET failures = 0, failing_since = NULL, open_until = NULL
+WHERE p.lane IN (SELECT value FROM json_each(?2)) AND p.failures > 0 AND p.status = 'active'
+  AND EXISTS (SELECT 1 {_APPLIED} WHERE d.lane = p.lane AND s.value ->> 'state' = 'success')
 """
