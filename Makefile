@@ -41,11 +41,19 @@ worker: setup ## Run the Cloudflare Worker here in workerd, with D1 and Queues (
 
 # --- Work on it ------------------------------------------------------------------------------
 
-.PHONY: setup test lint format types verify check schema lock bench deploy-dry-run clean
+.PHONY: setup test crash simulate lint format types verify check schema lock bench deploy-dry-run clean
 setup: .venv/.dev node_modules/.package-lock.json python_modules ## Install everything that tests and the Worker need
 
 test: setup ## Run all tests, those in the real workerd included
 	@exec $(PY) -m pytest $(ARGS)
+
+crash: setup ## Kill it while events pour in, and count what arrives (KILLS=n, SEED=n, WORKER=1)
+	@exec $(PY) -m tests.crash $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(WORKER),--worker) $(ARGS)
+
+simulate: .venv/.dev ## Simulate crashes and faults (SEEDS=how many, SEED=replay one, PATCH=try a bug)
+	@exec $(PY) -m tests.simulation --jobs 2 $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(PATCH),--patch $(PATCH)) $(ARGS)
 
 lint: .venv/.dev ## Find faults with ruff
 	@$(PY) -m ruff check $(ARGS) .

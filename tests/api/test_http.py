@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import socket
+from http.client import HTTPConnection
+from time import monotonic
 from urllib.parse import urlsplit
 
 import pytest
@@ -101,6 +103,41 @@ def test_an_oversized_body_ends_its_connection(served: Served) -> None:
     answered = exchange(served.url, "POST", "/v1/events", headers)
     assert answered.status == 413
     assert answered.headers["connection"] == "close"
+
+
+def test_who_sends_all_before_reading_still_gets_the_answer(served: Served) -> None:
+    # Closing at once would reset the connection under the answer.
+    url = urlsplit(served.url)
+    for body in (bytes(20_000_000), iter([bytes(1_000_000)] * 20)):
+        connection = HTTPConnection(url.hostname or "", url.port, timeout=30)
+        connection.request("POST", "/v1/events", body, bearer(served))
+        response = connection.getresponse()
+        assert response.status == 413
+        assert response.headers["connection"] == "close"
+        connection.close()
+
+
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer wrong"}])
+def test_the_rest_of_a_body_is_not_waited_for(served: Served, headers: dict[str, str]) -> None:
+    began = monotonic()
+    for method, path in (("POST", "/v1/events"), ("PUT", "/v1/events"), ("POST", "/nothing")):
+        announced = {**bearer(served), **headers, "content-length": "50000000"}
+        assert exchange(served.url, method, path, announced).status in {401, 404, 405, 413}
+    assert monotonic() - began < 0.4
+
+
+def test_a_short_body_that_nobody_reads_costs_no_connection(served: Served) -> None:
+    url = urlsplit(served.url)
+    connection = HTTPConnection(url.hostname or "", url.port, timeout=30)
+    local = None
+    for path, status in (("/v1/nothing", 404), ("/v1/events", 202)):
+        connection.request("POST", path, EVENT, bearer(served))
+        response = connection.getresponse()
+        response.read()
+        assert response.status == status
+        assert local in {None, connection.sock.getsockname()}
+        local = connection.sock.getsockname()
+    connection.close()
 
 
 def test_who_hangs_up_halfway_leaves_nothing_behind(

@@ -7,6 +7,7 @@ import json
 import select
 import socket
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,8 +54,9 @@ def exchange(
     with socket.create_connection((url.hostname, url.port), timeout_s) as connection:
         sent = _send(connection, head, [body] if isinstance(body, bytes) else _framed(body))
         response = http.client.HTTPResponse(connection, method=method)
-        response.begin()
-        content = response.read()
+        with closing(response):
+            response.begin()
+            content = response.read()
         return Answered(
             response.status,
             {name.lower(): value for name, value in response.getheaders()},

@@ -33,6 +33,7 @@ if not IN_WORKER:
     def _parameters(test: pytest.Function) -> list[tuple[str, object]]:
         return list(test.callspec.params.items()) if hasattr(test, "callspec") else []
 
+
 _KINDS = store_kinds()
 _JOINT = [name for name, kind in _KINDS.items() if kind.joint]
 _SEPARATE = [name for name, kind in _KINDS.items() if not kind.joint]

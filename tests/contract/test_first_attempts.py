@@ -141,6 +141,19 @@ async def test_repeating_a_call_returns_nothing_that_somebody_else_has_claimed(
         assert taken.delivery.ref not in refs_of(again.claimed)
 
 
+async def test_repeating_a_call_after_a_removal_returns_the_lease_without_the_endpoint(
+    joint_maker: Maker,
+) -> None:
+    async with opened(joint_maker) as store:
+        endpoint = await add_one(store)
+        event = new_event()
+        first = await emit(store, event, first=first_attempts(1))
+        await store.endpoint_store.remove(None, endpoint.id, T0)
+        again = await emit(store, event, first=first_attempts(1))
+        assert refs_of(again.claimed) == refs_of(first.claimed)
+        assert [each.endpoint for each in again.claimed] == [None]
+
+
 async def test_a_given_target_that_is_not_active_gets_no_first_attempt(
     joint_maker: Maker,
 ) -> None:

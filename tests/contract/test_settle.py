@@ -176,13 +176,14 @@ async def test_giving_back_keeps_a_row_of_interruptions(maker: Maker) -> None:
 
 async def test_a_lease_that_is_ended_early_is_one_more_interruption(maker: Maker) -> None:
     async with opened(maker) as store:
-        _, [ref] = await add_with_events(store, 1)
-        for times in range(2):
-            delivery = await claim_one(store, T0 + times)
-            assert delivery.interruptions == times
-            await settle(store, interrupt(delivery, T0 + times + 1))
+        await add_with_events(store, 1)
+        delivery = await claim_one(store, T0)
+        await settle(store, interrupt(delivery, T0 + 1))
+        delivery = await claim_one(store, T0 + 1)
+        assert delivery.interruptions == 1
+        await settle(store, interrupt(delivery, T0 + 2))
         await claim_one(store, T0 + 2)
-        stored = await read(store, ref)
+        stored = await read(store, delivery.ref)
         assert (stored.claim, stored.attempts_made, stored.interruptions) == (3, 0, 2)
         assert [(each.started_at, each.error_kind) for each in stored.attempts] == [
             (T0 + 1, ErrorKind.INTERRUPTED),

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -47,8 +48,16 @@ def run(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProc
 class Server:
     """``webhook serve`` in ``folder`` on a free port; receivers on this machine are allowed."""
 
-    def __init__(self, folder: Path, *arguments: str, local: bool = True, **settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        local: bool = True,
+        command: Sequence[str] = COMMAND,
+        **settings: str,
+    ) -> None:
         self.folder = folder
+        self.command = command
         self.arguments = arguments
         self.settings = {**(ALLOW_LOCAL if local else {}), **settings}
         self.output = ""
@@ -88,7 +97,7 @@ class Server:
         self._lines = queue.Queue()
         with (self.folder / "log.txt").open("ab") as log:
             self._process = subprocess.Popen(
-                [*COMMAND, "serve", "--port", "0", *self.arguments],
+                [*self.command, "serve", "--port", "0", *self.arguments],
                 cwd=self.folder,
                 env=clean_environment(**self.settings),
                 stdout=subprocess.PIPE,

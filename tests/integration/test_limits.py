@@ -26,7 +26,10 @@ def two_servers(folder: Path) -> Iterator[tuple[Server, Server]]:
     folders = [folder / name for name in ("first", "second")]
     for each in folders:
         each.mkdir()
-    with Server(folders[0], **settings) as first, Server(folders[1], **settings) as second:
+    with (
+        Server(folders[0], local=True, **settings) as first,
+        Server(folders[1], local=True, **settings) as second,
+    ):
         yield first, second
 
 

@@ -22,7 +22,9 @@ REGISTRIES = tuple(
         ("deb", "debian", "org"),
     )
 )
-MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:root|home|Users|work)/\w|file:///(?:root|home|Users|work|tmp)\b")
+MACHINE_PATH = re.compile(
+    r"(?<![\w.:/-])/(?:root|home|Users|work)/\w|file:///(?:root|home|Users|work|tmp)\b"
+)
 
 
 def texts() -> list[tuple[str, str]]:

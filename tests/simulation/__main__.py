@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=SEEDS_DEFAULT, help="how many seeds")
     parser.add_argument("--start", type=int, help="the first seed; drawn unless given")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes")
+    parser.add_argument("--first", action="store_true", help="stop at the first that fails")
     parser.add_argument("--patch", type=Path, help="a patch to src/, put on trial in a copy")
     parser.add_argument("--source", type=Path, help="where the package must come from")
     given = parser.parse_args()
@@ -37,7 +38,8 @@ def main() -> int:
         return _trial(given.patch, given.seeds, start, given.seed)
     if given.seed is not None:
         return _replay(given.seed)
-    return _many(range(start, start + given.seeds), given.jobs)
+    seeds = range(start, start + given.seeds)
+    return _first(seeds) if given.first else _many(seeds, given.jobs)
 
 
 def _many(seeds: range, jobs: int) -> int:
@@ -62,6 +64,16 @@ def _many(seeds: range, jobs: int) -> int:
     return 1 if failed else 0
 
 
+def _first(seeds: range) -> int:
+    for count, done in enumerate(run_all(seeds), 1):
+        if done.violation is not None:
+            seed = done.options.seed
+            print(f"found by seed {seed}, number {count}: {done.violation}\n{_end_of_trace(seed)}")
+            return 1
+    print(f"not found within {len(seeds)} seeds")
+    return 0
+
+
 def _end_of_trace(seed: int) -> str:
     trace = run(seed, tracing=True).trace
     return "\n".join(trace[-TRACE_LINES:])
@@ -77,7 +89,7 @@ def _replay(seed: int) -> int:
 def _trial(patch: Path, seeds: int, start: int, seed: int | None) -> int:
     chosen = ("--start", str(start)) if seed is None else ("--seed", str(seed))
     try:
-        done = run_patched(patch, "--seeds", str(seeds), *chosen)
+        done = run_patched(patch, "--first", "--seeds", str(seeds), *chosen)
     except DoesNotApply as error:
         print(error)
         return 1

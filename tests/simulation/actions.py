@@ -107,6 +107,11 @@ async def remove_an_endpoint(world: World) -> None:
         await world.callers.ask(lambda service: service.remove_endpoint(endpoint_id))
 
 
+async def remove_an_endpoint_and_sweep(world: World) -> None:
+    await remove_an_endpoint(world)
+    await sweep_by_hand(world)
+
+
 async def _change(world: World, patch: EndpointPatch) -> None:
     endpoint_id = world.some_endpoint()
     if endpoint_id is None:
@@ -212,6 +217,7 @@ ACTIONS = (
     Action(3, pause_or_resume_an_endpoint, "edits"),
     Action(1, add_an_endpoint, "edits"),
     Action(2, remove_an_endpoint, "removals"),
+    Action(1, remove_an_endpoint_and_sweep, "removals"),
     Action(3, replay_a_delivery, "replays"),
     Action(3, a_receiver_falls_ill, "faulty_receivers"),
     Action(2, a_receiver_is_well_now_and_then, "faulty_receivers"),

@@ -21,11 +21,10 @@ def recorded_seeds() -> list[int]:
 
 def run_all(seeds: range | list[int], *, jobs: int = 1) -> Iterator[Run]:
     """Run all seeds and give each run as it comes."""
-    chunks = [list(seeds[at : at + CHUNK]) for at in range(0, len(seeds), CHUNK)]
     if jobs == 1:
-        for chunk in chunks:
-            yield from _run_chunk(chunk)
+        yield from _run_each(seeds)
         return
+    chunks = [list(seeds[at : at + CHUNK]) for at in range(0, len(seeds), CHUNK)]
     context = multiprocessing.get_context("spawn")
     with context.Pool(jobs) as pool:
         for runs in pool.imap_unordered(_run_chunk, chunks):
@@ -33,11 +32,18 @@ def run_all(seeds: range | list[int], *, jobs: int = 1) -> Iterator[Run]:
 
 
 def _run_chunk(seeds: list[int]) -> list[Run]:
+    return list(_run_each(seeds))
+
+
+def _run_each(seeds: range | list[int]) -> Iterator[Run]:
     # A world is full of circles; collecting them once a chunk is cheaper than again and again.
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return [run(seed) for seed in seeds]
+        for count, seed in enumerate(seeds, 1):
+            yield run(seed)
+            if not count % CHUNK:
+                gc.collect()
     finally:
         if collecting:
             gc.enable()

@@ -9,28 +9,41 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import NamedTuple
 
 from webhook.adapters.sql.database import ConstraintFailed, Row, Statement
 from webhook.adapters.sql.migrate import build_webhook_schema_sql
 
-type Through = Callable[[Callable[[], list[list[Row]]]], object]
 TABLES = ("deliveries", "events", "names", "subscriptions", "endpoints")
 MS_PER_DAY = 86_400_000
 UNIX_EPOCH_JD = 2_440_587.5
 
 
+class Opened(NamedTuple):
+    """This process's connection, and the clock that stands in the place of SQLite's own."""
+
+    connection: sqlite3.Connection
+    now_ms: list[Callable[[], int]]
+
+
 @cache
-def connection() -> sqlite3.Connection:
-    """Return this process's connection, its schema made."""
-    made = sqlite3.connect(":memory:", isolation_level=None, cached_statements=512)
+def _opened() -> Opened:
+    connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=512)
+    now_ms: list[Callable[[], int]] = [lambda: 0]
+    # Before any statement is prepared: those keep the function that they have found.
+    # Half a millisecond more, so that what the statements cut off is never one too much.
+    connection.create_function(
+        "julianday", 1, lambda _: (now_ms[0]() + 0.5) / MS_PER_DAY + UNIX_EPOCH_JD
+    )
     for statement in build_webhook_schema_sql():
-        made.execute(statement)
-    return made
+        connection.execute(statement)
+    return Opened(connection, now_ms)
 
 
-def emptied() -> sqlite3.Connection:
-    """Return the connection with nothing in its tables."""
-    database = connection()
+def emptied(now_ms: Callable[[], int] | None) -> sqlite3.Connection:
+    """Return the connection with nothing in its tables and, if it may use it, a clock."""
+    database, clock = _opened()
+    clock[0] = now_ms or (lambda: 0)
     if database.in_transaction:
         database.rollback()
     database.execute("BEGIN")
@@ -38,14 +51,6 @@ def emptied() -> sqlite3.Connection:
         database.execute(f"DELETE FROM {table}")  # noqa: S608 - tables of ours
     database.execute("COMMIT")
     return database
-
-
-def set_clock(database: sqlite3.Connection, now_ms: Callable[[], int]) -> None:
-    """Put ``now_ms`` in the place of SQLite's own clock."""
-    # Half a millisecond, so that what the statements cut off is never one too much.
-    database.create_function(
-        "julianday", 1, lambda _: (now_ms() + 0.5) / MS_PER_DAY + UNIX_EPOCH_JD
-    )
 
 
 def execute(database: sqlite3.Connection, statements: Sequence[Statement]) -> list[list[Row]]:

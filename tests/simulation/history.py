@@ -130,10 +130,15 @@ class History:
             self._keep(change)
             for check_change in world.checks.changes:
                 check_change(change)
+        for check_call in world.checks.calls:
+            check_call(call, store_at)
 
     def _keep(self, change: Change) -> None:
         ref, before, after = change.ref, change.before, change.after
+        leases = self.leases.setdefault(ref, [])
         if after is None:
+            if leases and leases[-1].ended_by is None:
+                leases[-1].ended_by, leases[-1].ended_s = change.call, change.now_s
             self.deliveries.pop(ref, None)
             self.pending.discard(ref)
             return
@@ -142,7 +147,6 @@ class History:
             self.pending.add(ref)
         else:
             self.pending.discard(ref)
-        leases = self.leases.setdefault(ref, [])
         if before is not None and before.state is DeliveryState.LEASED and leases:
             claimed_anew = after.claim != before.claim
             if claimed_anew or after.state is not DeliveryState.LEASED:

@@ -37,7 +37,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     faulty_receivers: bool
     crashes: bool
     hint_faults: bool
+    # One receiver takes down whoever sends to it, again and again.
+    poison: bool
     store_faults: bool
+    fail_share: float
     slow_store: bool
     outages: bool
     jumps: bool
@@ -50,6 +53,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         """Whether nothing goes wrong but, perhaps, at the receivers, and nobody interferes."""
         return not (
             self.crashes
+            or self.poison
             or self.store_faults
             or self.slow_store
             or self.outages
@@ -114,7 +118,9 @@ def draw(seed: int) -> Options:
         faulty_receivers=dice.random() < 0.6,
         crashes=perhaps(0.5),
         hint_faults=dice.random() < 0.35,
+        poison=perhaps(0.06),
         store_faults=perhaps(0.5),
+        fail_share=dice.choice((0.03, 0.08, 0.25)),
         slow_store=perhaps(0.3),
         outages=perhaps(0.3),
         jumps=perhaps(0.4),

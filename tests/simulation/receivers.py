@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from tests.simulation.stores import CLAIM_HEADER
-from webhook.domain.ids import parse_delivery_id
+from webhook.domain.ids import DeliveryRef, parse_delivery_id
 from webhook.domain.model import ErrorKind, Outcome
 
 if TYPE_CHECKING:
+    from tests.simulation.history import Request
     from tests.simulation.world import World
 
 SOON_S = 1.0
+POISON_URL = "https://r0.example/hook"
+# Once more than what makes the engine give up.
+KILLS_MAX = 6
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +113,7 @@ class Receivers:
         self._world = world
         self._dice = dice
         self.moods: dict[str, tuple[Behaviour, ...]] = {}
+        self._kills: Counter[DeliveryRef] = Counter()
         # Whether any of them has ever held up a slot for long.
         self.have_kept_waiting = False
 
@@ -128,6 +134,7 @@ class Receivers:
             claim=int(headers.get(CLAIM_HEADER, "0")),
             seen=answer.seen,
         )
+        self._perhaps_kill(request)
         self.have_kept_waiting |= answer.after_s > SOON_S
         timed_out = answer.after_s * 1000 >= timeout_ms
         await asyncio.sleep(min(answer.after_s, timeout_ms / 1000))
@@ -141,6 +148,14 @@ class Receivers:
         )
         history.request_ended(request, outcome)
         return outcome
+
+    def _perhaps_kill(self, request: Request) -> None:
+        """Take the sender down with what this request does to it."""
+        if not self._world.options.poison or request.url != POISON_URL or request.owner is None:
+            return
+        if self._kills[request.ref] < KILLS_MAX:
+            self._kills[request.ref] += 1
+            request.owner.die()
 
     async def close(self) -> None:
         """Nothing is open."""

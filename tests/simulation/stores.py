@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
 
-from tests.simulation.database import emptied, execute, set_clock
+from tests.simulation.database import emptied, execute
 from webhook.adapters.memory import MemoryDeliveryStore, MemoryEndpointStore
 from webhook.adapters.sql.database import Row, Statement
 from webhook.adapters.sql.persistence import create_sql_persistence
@@ -184,17 +184,13 @@ class MemoryWorld:
 class SqliteWorld:
     """The SQL stores over one database; each process has stores of its own, as in reality."""
 
-    own_clock = False
-
     def __init__(self, weather: Weather, now_ms: Callable[[], int] | None) -> None:
         self._weather = weather
-        self._database = emptied()
+        self._database = emptied(now_ms)
         self._writes = self._database.total_changes
         self._known: dict[tuple[str, str], tuple[Any, ...]] = {}
         self._read: dict[tuple[str, str], Delivery] = {}
-        if now_ms is not None:
-            self.own_clock = True
-            set_clock(self._database, now_ms)
+        self.own_clock = now_ms is not None
 
     async def batch(self, statements: Sequence[Statement]) -> list[list[Row]]:
         return await self._weather.through(lambda: execute(self._database, statements))

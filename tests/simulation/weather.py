@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SLOW_S_MAX = 8.0
-FAIL_SHARE = 0.08
 
 
 class Weather:
@@ -64,7 +63,7 @@ class Weather:
         if self.healed:
             return
         down = self._world.loop.time() < self._down_until_s
-        if down or (self._options.store_faults and self._dice.random() < FAIL_SHARE):
+        if down or (self._options.store_faults and self._dice.random() < self._options.fail_share):
             self._world.history.trouble()
             self._world.note("the store fails: ", how)
             raise StoreUnavailable(how)

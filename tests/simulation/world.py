@@ -20,13 +20,14 @@ from tests.simulation.invariants import Checks
 from tests.simulation.loop import OWNER, SimulatedLoop, TooLong
 from tests.simulation.options import Options, draw
 from tests.simulation.processes import Servers, Worker
-from tests.simulation.receivers import FAULTY, Receivers
+from tests.simulation.receivers import FAULTY, KILLS_MAX, Receivers
 from tests.simulation.rest import heal, look_at_everything, resume_all
 from tests.simulation.stores import MemoryWorld, SimulatedStore, SqliteWorld
 from tests.simulation.weather import Weather
 
 # How much longer than the longest wait of any delivery it may take until nothing is pending.
 REST_SLACK_S = 300.0
+BUSY_SHARE = 0.5
 PLAN_SLACK_S = 3_600.0
 STORE_CLOCK_SKEW_MS_MAX = 3_000
 
@@ -147,7 +148,10 @@ class World:
         now = self.store_now()
         pending = (self.history.deliveries[ref] for ref in self.history.pending)
         longest_ms = max(((d.due_at or 0) - now for d in pending), default=0)
-        return max(0, longest_ms) / 1000 + 2 * self.options.lease_ms / 1000 + REST_SLACK_S
+        leases = 2 + KILLS_MAX * self.options.poison
+        # What is under way may still put something off by a clock that was ahead of the store's.
+        ahead_ms = 0 if self.store_clock is None else self.shift_ms_max
+        return max(0, longest_ms + ahead_ms) / 1000 + leases * self.options.lease_ms / 1000 + REST_SLACK_S
 
     def _restless(self) -> str:
         left = sorted(self.history.pending)
@@ -200,7 +204,11 @@ class World:
         return self.clock.now_ms() if self.store_clock is None else self.store_clock()
 
     def some_endpoint(self) -> str | None:
-        """Return one of the endpoints that were not removed."""
+        """Return one of the endpoints that were not removed; gladly one that is being sent to."""
+        if self.dice.random() < BUSY_SHARE:
+            busy = [ref.endpoint_id for ref, sent in self.history.under_way.items() if sent]
+            if busy:
+                return self.dice.choice(busy)
         there = [e.id for e in self.history.endpoints.values() if e.status != "removed"]
         return self.dice.choice(there) if there else None
 

@@ -18,6 +18,7 @@ from webhook.api.auth import ApiSettings, check_token
 from webhook.api.context import SCOPE_KEY, RequestContext
 from webhook.api.documentation import documented
 from webhook.api.errors import ClientGone, MethodNotAllowed, NoSuchPath
+from webhook.api.incoming import Incoming
 from webhook.api.operation import Call, NoQuery, Operation
 from webhook.api.problems import problem_response
 from webhook.api.query import parse_query
@@ -112,7 +113,7 @@ class _Path:
 
 
 class _Boundary:
-    """Lets no exception out, and puts on every answer the headers that all have."""
+    """Lets no exception out, and sees to it that every answer is complete and arrives."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -121,30 +122,47 @@ class _Boundary:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
-        store_nothing = scope["path"].startswith("/v1")
-        head = scope["method"] == "HEAD"
-
-        async def guarded_send(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                message["headers"].append((b"x-content-type-options", b"nosniff"))
-                if store_nothing:
-                    message["headers"].append((b"cache-control", b"no-store"))
-            elif head:
-                message = {**message, "body": b""}
-            await send(message)
-
+        answer = _Answer(scope, Incoming(scope, receive), send)
         try:
-            await self._app(scope, receive, guarded_send)
+            await self._app(scope, answer.incoming.receive, answer.send)
         except ClientGone:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller sees no traceback
-            if started:
+            if answer.started:
                 _log.error("failed after the answer had begun", exc_info=error)
                 return
-            await problem_response(error)(scope, receive, guarded_send)
+            await problem_response(error)(scope, receive, answer.send)
+
+
+class _Answer:
+    """Puts on an answer the headers that all have; lingers when its request is not read whole."""
+
+    def __init__(self, scope: Scope, incoming: Incoming, send: Send) -> None:
+        self.incoming = incoming
+        self.started = False
+        self._send = send
+        self._store_nothing = scope["path"].startswith("/v1")
+        self._head = scope["method"] == "HEAD"
+        self._lingers = False
+
+    async def send(self, message: Message) -> None:
+        """Send the next part, as ASGI has it."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = message["headers"]
+            headers.append((b"x-content-type-options", b"nosniff"))
+            if self._store_nothing:
+                headers.append((b"cache-control", b"no-store"))
+            self._lingers = self.incoming.has_long_rest
+            if self._lingers:
+                headers.append((b"connection", b"close"))
+        elif self._head:
+            message = {**message, "body": b""}
+        if self._lingers and message["type"] == "http.response.body":
+            await self._send({**message, "more_body": True})
+            await self.incoming.linger()
+            message = {"type": "http.response.body", "body": b""}
+        await self._send(message)
 
 
 async def _no_such_path(_request: Request, _error: Exception) -> Response:

@@ -32,6 +32,8 @@ def check_token(headers: Mapping[bytes, bytes], token: str | None, *, insecure: 
         raise Unauthorized("The token is missing; send authorization: Bearer <token>.")
     scheme, _, value = given.strip().partition(b" ")
     if scheme.lower() != b"bearer":
-        raise Unauthorized("The authorization is of another kind; send Bearer <token>.")
+        raise Unauthorized(
+            "The authorization is of another kind; send authorization: Bearer <token>."
+        )
     if not hmac.compare_digest(value.strip(), token.encode()):
         raise Unauthorized("The token is not the right one.")

@@ -15,7 +15,6 @@ from msgspec import Meta
 from starlette.responses import Response
 
 from webhook.api.errors import (
-    BodyTooLarge,
     MethodNotAllowed,
     NoSuchPath,
     NotJson,
@@ -161,9 +160,6 @@ def problem_response(error: Exception) -> Response:
         headers["www-authenticate"] = "Bearer"
     elif isinstance(error, MethodNotAllowed):
         headers["allow"] = error.allow
-    elif isinstance(error, BodyTooLarge):
-        # What is left of the body stays unread, so the connection is of no more use.
-        headers["connection"] = "close"
     detail = f"{error.message} {problem.remedy}" if problem is NO_TOKEN else error.message
     return _response(problem, detail, error.errors, headers)
 

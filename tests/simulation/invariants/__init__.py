@@ -8,6 +8,7 @@ from tests.simulation.invariants.accepted import EveryEventIsStoredOnce
 from tests.simulation.invariants.agreement import TheServiceSaysWhatReceiversSaw
 from tests.simulation.invariants.asleep import NothingIsClaimedForSleepers
 from tests.simulation.invariants.base import Invariant
+from tests.simulation.invariants.claims import AClaimWakesWhatIsDue
 from tests.simulation.invariants.counting import NumbersOnlyRise
 from tests.simulation.invariants.dead_letters import DeadLettersHaveACause
 from tests.simulation.invariants.fence import OnlyTheLastClaimSettles
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 INVARIANTS: tuple[type[Invariant], ...] = (
     NoStateIsImpossible,
     NoTransitionIsForbidden,
+    AClaimWakesWhatIsDue,
     NumbersOnlyRise,
     TheLogTellsWhatHappened,
     OnlyTheLastClaimSettles,
@@ -51,6 +53,7 @@ class Checks:
     def __init__(self, world: World) -> None:
         made = [invariant(world) for invariant in INVARIANTS]
         self.changes = [i.changed for i in made if type(i).changed is not Invariant.changed]
+        self.calls = [i.called for i in made if type(i).called is not Invariant.called]
         self.events = [i.stored for i in made if type(i).stored is not Invariant.stored]
         self.requests = [i.requested for i in made if type(i).requested is not Invariant.requested]
         self.rest = [i.rested for i in made if type(i).rested is not Invariant.rested]

@@ -24,6 +24,9 @@ class Invariant:
     def changed(self, change: Change) -> None:
         """One delivery is another one now, after a commit."""
 
+    def called(self, call: str, store_at: int) -> None:
+        """A call of a store has committed; leases compare against ``store_at``."""
+
     def stored(self, call: str, asked_at: int, before: Mapping[str, StoredEvent]) -> None:
         """A call that may change events has committed; ``before`` is what was there."""
 

@@ -12,6 +12,8 @@ from webhook.domain.model import DeliveryState
 if TYPE_CHECKING:
     from tests.simulation.history import Change, Lease, Request
 
+# What of a lease is left for the settle; less by what rounding to milliseconds may take away.
+SETTLE_S = 5.0 - 0.002
 # A settle that fails is tried again this soon, so the store must have failed shortly before.
 SETTLE_AGAIN_S = 1.0
 
@@ -29,15 +31,16 @@ class LeasesCoverTheirRequests(Invariant):
             self.fail(request.ref, f"a request that claim {lease.claim} does not cover")
 
     def _covers(self, lease: Lease, request: Request) -> bool:
-        """Whether the lease lasts as long as the request may, by either clock.
+        """Whether the lease lasts as long as the request and its settle may, by either clock.
 
         The one that jumps may have made it longer than it was meant to be, or seem so.
         """
         if lease.ended_by == "settle":
             return False
-        if lease.ends_s >= request.started_s + request.timeout_s:
+        needed_s = request.timeout_s + SETTLE_S
+        if lease.ends_s >= request.started_s + needed_s:
             return True
-        return lease.due_at >= self.world.store_now() + request.timeout_s * 1000
+        return lease.due_at >= self.world.store_now() + needed_s * 1000
 
     def changed(self, change: Change) -> None:
         before, after = change.before, change.after

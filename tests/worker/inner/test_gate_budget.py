@@ -74,7 +74,7 @@ async def test_many_failures_of_one_settle_write_their_endpoint_once() -> None:
     assert bench.db.rows_written == 2 * 5 + 1
 
 
-HELD_BACK = {
+HELD_BACK: dict[str, dict[str, Any]] = {
     "full": {"concurrency_max": 1},
     "rated": {"rate_limit_per_second": 0.01},
     "failing": {},
@@ -106,7 +106,7 @@ async def test_an_empty_claim_reads_as_little_whatever_is_held_back(how: str) ->
         assert bench.db.rows_written == 0
         read.append(bench.db.rows_read)
         await bench.stores.delivery_store.resume_sending()
-    await bench.clean()
+    await Bench().clean()
     print(f"rows read by a claim while 10 or 1,000 wait, {how}:", read)
     assert read[1] <= read[0]
     assert read[1] <= 50

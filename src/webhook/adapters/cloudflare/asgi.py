@@ -7,6 +7,7 @@ refused without reading it, and knows no lifespan.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+_DRAIN_S = 2
+_DRAIN_BYTES = 1024 * 1024
 _NO_BODY = frozenset((101, 204, 205, 304))
 
 
@@ -23,9 +26,12 @@ async def run_asgi(app: App, request: Any, **scope: Any) -> Any:
     from workers import Response  # noqa: PLC0415 - exists in a Worker only
 
     answer = _Answer()
-    await app({**_http_scope(request), **scope}, _receiver(request), answer.send)
-    body = None if answer.status in _NO_BODY else bytes(answer.body)
-    return Response(body, status=answer.status, headers=answer.headers)
+    body = _Body(request.js_object.body)
+    extensions = {"webhook.drain": body.drain}
+    whole_scope = {**_http_scope(request), **scope, "extensions": extensions}
+    await app(whole_scope, body.receive, answer.send)
+    content = None if answer.status in _NO_BODY else bytes(answer.body)
+    return Response(content, status=answer.status, headers=answer.headers)
 
 
 def _http_scope(request: Any) -> dict[str, Any]:
@@ -49,23 +55,53 @@ def _http_scope(request: Any) -> dict[str, Any]:
     }
 
 
-def _receiver(request: Any) -> Receive:
-    reader = request.js_object.body.getReader() if request.js_object.body else None
-    done = False
+class _Body:
+    """A request's body, piece by piece."""
 
-    async def receive() -> Message:
-        nonlocal done
-        if done:
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._reader = stream.getReader() if stream else None
+        self._done = False
+
+    async def receive(self) -> Message:
+        """Read the next piece, as ASGI has it."""
+        if self._done:
             return {"type": "http.disconnect"}
-        if reader is None:
-            done = True
+        if self._reader is None:
+            self._done = True
             return {"type": "http.request", "body": b"", "more_body": False}
-        chunk = await reader.read()
-        done = bool(chunk.done)
-        body = b"" if done else chunk.value.to_bytes()
-        return {"type": "http.request", "body": body, "more_body": not done}
+        chunk = await self._reader.read()
+        self._done = bool(chunk.done)
+        body = b"" if self._done else chunk.value.to_bytes()
+        return {"type": "http.request", "body": body, "more_body": not self._done}
 
-    return receive
+    async def drain(self) -> None:
+        """Throw the rest away, a megabyte at a time, for at most ``_DRAIN_S``.
+
+        workerd closes the connection under an answer whose request was not taken whole, and the
+        proxy before it then has no answer to pass on.
+        """
+        if self._reader is None or self._done:
+            return
+        self._done = True
+        self._reader.releaseLock()
+        drained = asyncio.ensure_future(_throw_away(self._stream))
+        # An AbortSignal would cut it off at the next piece only, which may never come.
+        await asyncio.wait([drained], timeout=_DRAIN_S)
+        drained.cancel()
+
+
+async def _throw_away(stream: Any) -> None:
+    from js import Object, Uint8Array  # noqa: PLC0415 - exist in a Worker only
+
+    reader = stream.getReader(Object.fromEntries([["mode", "byob"]]))
+    room = Uint8Array.new(_DRAIN_BYTES)
+    while True:
+        # The same memory over and over: pieces of their own would be garbage of the body's size.
+        piece = await reader.readAtLeast(_DRAIN_BYTES, room)
+        if piece.done:
+            return
+        room = Uint8Array.new(piece.value.buffer)
 
 
 class _Answer:

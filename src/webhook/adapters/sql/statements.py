@@ -142,7 +142,9 @@ ORDER BY j.key
 ACCEPT_LEASED = f"""
 SELECT
   d.lane AS lane, d.key AS key, d.due_at - {NOW} AS lease_left_ms,
-  (SELECT {_ENDPOINT} FROM endpoints AS p WHERE p.lane = d.lane) AS endpoint
+  (
+    SELECT {_ENDPOINT} FROM endpoints AS p WHERE p.lane = d.lane AND p.status <> 'removed'
+  ) AS endpoint
 FROM json_each(?2) AS j
 CROSS JOIN events AS e ON e.tenant = j.value ->> 'tenant' AND e.key = j.value ->> 'key'
 CROSS JOIN json_each(e.targets) AS t

@@ -1,0 +1,56 @@
+"""SIGKILL while events pour in, for a minute; `make crash KILLS=1000` does it for longer."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.crash.kills import Report, crash
+from tests.crash.victims import EndedServer, SqliteServer, Victim, Worker
+from tests.worker.conftest import scratch_folder
+
+KILLS = 15
+KILLS_OF_THE_WORKER = 2
+ENDS = 5
+MARGIN_S = 5.0
+"""What a busy machine may take on top of the grace."""
+
+
+def check(report: Report) -> None:
+    """Hold a report to the promise, and the run to what makes it mean something."""
+    found = report.findings
+    assert found.lost == []
+    assert found.unexplained == []
+    assert report.with_attempts_under_way >= 0.5
+    assert report.faulty > 0.15
+    assert report.events >= report.kills * 100
+    assert found.expected == report.events * 2
+
+
+def run(victim: Victim, kills: int) -> Report:
+    seed = time.time_ns() % 1_000_000
+    print(f"seed {seed}")
+    report = crash(victim, kills=kills, seed=seed)
+    print(report)
+    check(report)
+    return report
+
+
+def test_whatever_a_killed_server_had_accepted_arrives(tmp_path: Path) -> None:
+    run(SqliteServer(tmp_path), KILLS)
+
+
+def test_a_server_that_is_asked_to_end_loses_nothing_repeats_nothing_and_ends_in_its_time(
+    tmp_path: Path,
+) -> None:
+    server = EndedServer(tmp_path)
+    report = run(server, ENDS)
+    # All attempts have a deadline that is shorter than the grace.
+    assert report.findings.repeats == report.findings.too_late
+    assert report.findings.outcomes["interrupted"] == 0
+    assert max(server.ended_s) < server.grace_s + MARGIN_S
+
+
+def test_whatever_a_killed_worker_had_accepted_arrives() -> None:
+    with scratch_folder() as folder:
+        run(Worker(folder), KILLS_OF_THE_WORKER)
