@@ -105,16 +105,10 @@ class AcceptedEvent(msgspec.Struct, frozen=True):
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery leased to the claimer, with what it takes to send it.
 
-<<<<<<< HEAD
-    ``endpoint`` is as it is now, None when the store does not keep endpoints; ``lease_left_ms``
-    counts from the moment the store answered. The delivery's ``attempts`` and ``due_at`` may be
-    left out. It is not to be sent before ``start_in_ms`` have passed since the claim was asked for:
-    its endpoint has a rate.
-=======
     ``endpoint`` is as it is now, None when it was removed or the store does not keep endpoints;
     ``lease_left_ms`` counts from the moment the store answered. The delivery's ``attempts`` and
-    ``due_at`` may be left out.
->>>>>>> main
+    ``due_at`` may be left out. It is not to be sent before ``start_in_ms`` have passed since the
+    claim was asked for: its endpoint has a rate.
     """
 
     delivery: Delivery
