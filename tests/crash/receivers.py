@@ -163,10 +163,11 @@ class Receivers:
         self.life = 0
         self.healed = False
         self.all = tuple(_Faulty(subscriber, self) for subscriber in SUBSCRIBERS)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run_loop, daemon=True)
 
     def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
         self._thread.start()
         for receiver in self.all:
             self._run(receiver.__aenter__())
@@ -175,11 +176,17 @@ class Receivers:
     def __exit__(self, *_: object) -> None:
         for receiver in self.all:
             self._run(receiver.__aexit__())
+        assert self._loop is not None
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(WAIT_S)
         self._loop.close()
 
+    def _run_loop(self) -> None:
+        assert self._loop is not None
+        self._loop.run_forever()
+
     def _run(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        assert self._loop is not None
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(WAIT_S)
 
     @property

@@ -60,7 +60,7 @@ def _many(seeds: range, jobs: int) -> int:
         print(f"\nseed {one.options.seed}: {one.violation}\n  drawn: {one.options}")
     if failed:
         seed = failed[0].options.seed
-        print(f"\n{_end_of_trace(seed)}\n\nmake simulate SEED={seed} shows all of it")
+        print(f"\n{end_of_trace(seed)}\n\nmake simulate SEED={seed} shows all of it")
     return 1 if failed else 0
 
 
@@ -68,13 +68,14 @@ def _first(seeds: range) -> int:
     for count, done in enumerate(run_all(seeds), 1):
         if done.violation is not None:
             seed = done.options.seed
-            print(f"found by seed {seed}, number {count}: {done.violation}\n{_end_of_trace(seed)}")
+            print(f"found by seed {seed}, number {count}: {done.violation}\n{end_of_trace(seed)}")
             return 1
     print(f"not found within {len(seeds)} seeds")
     return 0
 
 
-def _end_of_trace(seed: int) -> str:
+def end_of_trace(seed: int) -> str:
+    """Replay a seed and return the last that happened."""
     trace = run(seed, tracing=True).trace
     return "\n".join(trace[-TRACE_LINES:])
 

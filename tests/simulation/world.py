@@ -151,7 +151,11 @@ class World:
         leases = 2 + KILLS_MAX * self.options.poison
         # What is under way may still put something off by a clock that was ahead of the store's.
         ahead_ms = 0 if self.store_clock is None else self.shift_ms_max
-        return max(0, longest_ms + ahead_ms) / 1000 + leases * self.options.lease_ms / 1000 + REST_SLACK_S
+        return (
+            max(0, longest_ms + ahead_ms) / 1000
+            + leases * self.options.lease_ms / 1000
+            + REST_SLACK_S
+        )
 
     def _restless(self) -> str:
         left = sorted(self.history.pending)

@@ -136,8 +136,9 @@ def _told(error: Exception) -> Exception:
     # What the module itself raises has no code of SQLite's.
     if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return SchemaError(f"The file is no usable SQLite database: {error}. It was not touched.")
-    full = getattr(error, "sqlite_errorcode", None) in _FULL
-    failure = (StoreFull if full else StoreUnavailable)(f"SQLite: {error}")
+    failure = StoreUnavailable(f"SQLite: {error}")
+    if getattr(error, "sqlite_errorcode", None) in _FULL:
+        failure = StoreFull(f"SQLite: the disk is full ({error}).")
     failure.__cause__ = error
     return failure
 
