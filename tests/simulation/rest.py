@@ -90,8 +90,7 @@ def is_idle(process: Process) -> bool:
     held = process.service._background
     if held is None:
         return True
-    slots = held._reserved or held._waiting or held._attempts or held._in_flight
-    return not slots and not held._settler.busy
+    return not (held._slots.reserved or held._slots.held or held._settler.busy)
 
 
 def _all_idle(world: World) -> bool:

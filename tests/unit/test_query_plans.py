@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from webhook.adapters.sql import read_statements, statements
+from webhook.adapters.sql import read_statements, settle_statements, statements
 from webhook.adapters.sql.migrate import build_webhook_schema_sql
 
 EVENT = "PRIMARY KEY (tenant=? AND key=?)"
@@ -32,6 +32,8 @@ WALK = {
 }
 DEAD = "INDEX deliveries_dead (tenant=? AND key>? AND key<?)"
 DUE = "INDEX deliveries_waiting (due_at<?)"
+UNDER_WAY = "INDEX deliveries_gated (lane=? AND due_at>?)"
+SWITCH = "PRIMARY KEY (name=?)"
 # A walk over the tenants that have events, and the oldest events of each.
 TENANTS = {"PRIMARY KEY (tenant>?)"}
 OLD = TENANTS | {"PRIMARY KEY (tenant=? AND key<?)", DELIVERY}
@@ -56,21 +58,33 @@ PLANS: dict[str, Plan] = {
     "ACCEPT_NAMES": Plan(set()),  # an insert finds its conflicts by the primary key
     "CONFLICTING_NAMES": Plan({NAME}, (OF_THE_CALL,)),
     "ACCEPT_EVENTS": Plan({NAME, PATTERN}, (OF_THE_CALL,)),
-    "ACCEPT_DELIVERIES": Plan({EVENT, ENDPOINT}, (OF_THE_CALL,)),
+    "ACCEPT_DELIVERIES": Plan({EVENT, ENDPOINT, SWITCH}, (OF_THE_CALL,)),
     "ACCEPT_RESULT": Plan({NAME, EVENT}, (OF_THE_CALL,)),
     "ACCEPT_LEASED": Plan({EVENT, DELIVERY, ENDPOINT}),
     # claim
     "CLAIM_DUE": Plan({DUE, DELIVERY}),
     "END_LEASES": Plan({"INDEX deliveries_waiting (due_at>? AND due_at<?)"}),
-    "CLAIM_READY": Plan(WALK | {DELIVERY, ENDPOINT, EVENT}, first_entries=1),
+    "CLAIM_READY": Plan(
+        WALK | {DELIVERY, ENDPOINT, EVENT, UNDER_WAY, SWITCH},
+        first_entries=1,
+    ),
     "CLAIM_REST": Plan(
-        WALK - {"INDEX deliveries_ready (lane=?)"} | {ENDPOINT, DUE, "INDEX deliveries_waiting"},
+        WALK - {"INDEX deliveries_ready (lane=?)"}
+        | {ENDPOINT, DUE, "INDEX deliveries_waiting", UNDER_WAY, SWITCH},
         first_entries=3,
     ),
+    "TAKE_START": Plan({ENDPOINT}),
+    "NEXT_START": Plan({ENDPOINT}),
     # settle
     "SETTLE": Plan({DELIVERY}),
-    "DISABLE_UNSUBSCRIBE": Plan({SUBSCRIPTION, DELIVERY, ENDPOINT}),
+    "DISABLE_UNSUBSCRIBE": Plan({SUBSCRIPTION, DELIVERY, ENDPOINT}, (OF_THE_CALL,)),
     "DISABLE": Plan({DELIVERY, ENDPOINT}),
+    "COUNT_FAILURES": Plan({DELIVERY, ENDPOINT}, (OF_THE_CALL,)),
+    "FORGET_FAILURES": Plan({DELIVERY, ENDPOINT}),
+    # the operator's switch
+    "SENDING_PAUSE": Plan(set()),
+    "SENDING_RESUME": Plan({SWITCH}),
+    "SENDING_PAUSED": Plan({SWITCH}),
     # endpoints
     "ENDPOINT_ADD": Plan({ENDPOINT}),
     "ENDPOINT_TAKEN": Plan({EXTERNAL}, (OF_THE_CALL,)),
@@ -111,7 +125,7 @@ PLANS: dict[str, Plan] = {
 
 
 def all_statements() -> Iterator[tuple[str, str]]:
-    for module in (statements, read_statements):
+    for module in (statements, settle_statements, read_statements):
         for name, text in vars(module).items():
             is_one = isinstance(text, str) and re.match(
                 r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", text

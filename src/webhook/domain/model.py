@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from webhook.domain.health import FAILURES_MAX
 from webhook.domain.ids import DeliveryRef, key_time_ms
 from webhook.domain.retry import RetryPolicy
 from webhook.domain.secret import SigningSecret
@@ -71,7 +72,11 @@ class ErrorKind(StrEnum):
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A receiver. ``revision`` rises with every change and guards against lost updates."""
+    """A receiver. ``revision`` rises with every change and guards against lost updates.
+
+    ``failures`` in a row, since ``failing_since``, and the end of the open circuit, ``open_until``,
+    are kept by the settles and never by an update; see ``domain/health.py``.
+    """
 
     id: str
     tenant: str
@@ -88,12 +93,23 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[SigningSecret, ...] = ()
     retry: RetryPolicy | None = None
     timeout_ms: int | None = None
+    concurrency_max: int | None = None
+    rate_limit_per_second: float | None = None
     status: EndpointStatus = EndpointStatus.ACTIVE
+    failures: int = 0
+    failing_since: int | None = None
+    open_until: int | None = None
 
     @property
     def active(self) -> bool:
         """Whether new deliveries are made and pending ones are sent."""
         return self.status is EndpointStatus.ACTIVE
+
+    @property
+    def gated(self) -> bool:
+        """Whether a limit or its circuit bounds what of it may be under way."""
+        limited = self.concurrency_max is not None or self.rate_limit_per_second is not None
+        return limited or self.failures >= FAILURES_MAX
 
     def live_secrets(self, now: int) -> list[str]:
         """Return the secrets that sign now, newest first."""
@@ -102,6 +118,20 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Hide URL path, header values and secrets from logs and tracebacks."""
         return f"Endpoint(id={self.id!r}, tenant={self.tenant!r}, status={self.status.value!r})"
+
+
+# The health of an endpoint that begins anew.
+HEALTHY: dict[str, Any] = {"failures": 0, "failing_since": None, "open_until": None}
+
+
+def with_health_of(endpoint: Endpoint, stored: Endpoint) -> Endpoint:
+    """Return the endpoint with the health of another reading of it, to compare the rest."""
+    return msgspec.structs.replace(
+        endpoint,
+        failures=stored.failures,
+        failing_since=stored.failing_since,
+        open_until=stored.open_until,
+    )
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,9 +14,9 @@ from webhook.domain.ids import parse_delivery_id
 from webhook.domain.model import Delivery, DeliveryState, DeliveryStatus, Event, NewEvent
 from webhook.engine.accept import accept, prepare_all
 from webhook.engine.deliver import Deliverer
-from webhook.engine.endpoints import EndpointService
 from webhook.engine.limits import Limits
 from webhook.engine.pointers import of_the_only_one
+from webhook.engine.switch import SwitchService
 from webhook.ports import (
     NO_FIRST_ATTEMPTS,
     AcceptedEvent,
@@ -53,7 +53,7 @@ class Stopped(NamedTuple):
     given_back: int
 
 
-class WebhookService(EndpointService):
+class WebhookService(SwitchService):
     """Endpoints, events, deliveries. Nothing is opened, drawn or timed before the first call.
 
     ``wakes_somebody`` False says that ``wake_queue`` leads nowhere unless ``start`` is called.
@@ -323,15 +323,16 @@ class WebhookService(EndpointService):
     ) -> bool:
         """Claim and deliver until nothing is due, or ``limits`` or ``budget_ms`` are used up.
 
-        Return whether due work may be left; a hint was sent for it. Raises ``StoreUnavailable``
-        when the store does not answer for long.
+        Return whether due work may be left. A hint was sent for it, or for when a gate opens that
+        time has shut. Raises ``StoreUnavailable`` when the store does not answer for long.
         """
         await self.initialize()
         deliverer = self._new_deliverer(limits or Limits(slots=self.config.concurrency))
         until_ms = None if budget_ms is None else self._clock.monotonic_ms() + budget_ms
         left = await deliverer.drain(until_ms=until_ms)
-        if left:
-            await self._wake_queue.wake(0)
+        wait_ms = 0 if left else deliverer.gate_wait_ms
+        if wait_ms is not None:
+            await self._wake_queue.wake(wait_ms)
         return left
 
     async def sweep(self, *, pieces: int = SWEEP_PIECES) -> SweepReport:

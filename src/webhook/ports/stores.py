@@ -44,6 +44,7 @@ class WebhookEndpointStore(Protocol):
         Raises ``Conflict`` when the stored revision is another one or, with the pointer
         ``/external_id``, when the external id is taken; ``NotFound`` when its tenant has no such
         endpoint. An update that is stored already, word for word, is a repeat: nothing changes.
+        Its health stays as it is stored; where it was not active and is now, it begins anew.
         """
         ...
 
@@ -106,6 +107,12 @@ class WebhookDeliveryStore(Protocol):
         is counted. Then ready deliveries of active endpoints are taken, oldest event first within
         an endpoint, lane by lane from ``start``. Each claim raises the claim number. An endpoint
         that is not known where endpoints are kept elsewhere counts as active.
+
+        Of an endpoint with a ``concurrency_max`` no more is leased than that, counting the leases
+        that run and were claimed while it had a limit; of one whose circuit is open nothing, and
+        once it has been open one delivery at a time. A ``rate_limit_per_second`` gives each
+        delivery its start (``start_in_ms``), none closer to another than the rate's interval and
+        none more than ``RATE_AHEAD_MS`` ahead; the lease then runs from that start.
         """
         ...
 
@@ -119,6 +126,9 @@ class WebhookDeliveryStore(Protocol):
         ``ATTEMPTS_FIRST_KEPT`` and the last ``ATTEMPTS_LAST_KEPT`` entries. ``interruptions``
         becomes 0, except when the delivery is given back without an attempt. ``disable_endpoint``
         sets an active endpoint to ``error`` (its revision rises), where the store keeps endpoints.
+        There a failed attempt also counts among its active endpoint's failures in a row, which open
+        its circuit and after ``ERROR_AFTER_MS`` set it to ``error``, and a success forgets them;
+        see ``domain/health.py``. Of several to one endpoint in one call, a success comes last.
         While its endpoint is removed and the sweep has not come yet, a delivery can still be
         settled: what was delivered was delivered.
         """
@@ -132,6 +142,28 @@ class WebhookDeliveryStore(Protocol):
         ``interruptions`` is 0, ``reason`` and ``completed_at`` go. Raises ``Conflict`` when the
         endpoint was removed, where the store keeps endpoints.
         """
+        ...
+
+    async def take_start(self, endpoint_id: str, now: int, within_ms: int) -> int:
+        """Return in how many ms the next start is that an endpoint's rate gives; 0 without a rate.
+
+        If that is at most ``within_ms``, the start is taken and given to nobody else.
+        """
+        ...
+
+    async def pause_sending(self, now: int) -> None:
+        """Turn the operator's switch: no claim or accept leases anything until it is turned back.
+
+        What is under way is settled as ever; turning it twice changes nothing.
+        """
+        ...
+
+    async def resume_sending(self) -> None:
+        """Turn the operator's switch back."""
+        ...
+
+    async def sending_paused_since(self) -> int | None:
+        """Return since when nothing is leased, None while sending goes on."""
         ...
 
     async def get_event(self, tenant: str, event_id: str) -> Event | None:

@@ -22,8 +22,9 @@ from webhook.runtime import WebhookRuntimeService
 from webhook.settings import SETTINGS, Settings, read_settings
 
 # An invocation has six connections at once, and on the free plan 50 requests and 50 statements: it
-# takes 40 deliveries with one claim, and wakes another one before it sends if more are due.
-LIMITS = Limits(slots=6, per_endpoint=2, ahead=40, take_max=40, linger_ms=500)
+# takes 40 deliveries with one claim, and wakes another one before it sends if more are due. Of an
+# endpoint with a limit it claims a few times more, as it makes room.
+LIMITS = Limits(slots=6, per_endpoint=2, ahead=40, take_max=40, linger_ms=500, gate_waits=2)
 DELIVER_BUDGET_MS = 60_000
 SWEEP_PIECES = 3
 

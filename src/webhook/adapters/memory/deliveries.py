@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import msgspec
 
 from webhook.adapters.memory.endpoints import MemoryEndpointStore, copied
+from webhook.adapters.memory.gates import Gates
+from webhook.adapters.memory.health import note_health
 from webhook.adapters.memory.lists import list_deliveries, list_events
 from webhook.adapters.memory.rows import FirstUse, Rows, StoredEvent
 from webhook.adapters.memory.transitions import (
@@ -25,6 +27,7 @@ from webhook.domain.model import (
     PENDING_STATES,
     Delivery,
     DeliveryState,
+    Endpoint,
     Event,
     NewEvent,
 )
@@ -57,6 +60,8 @@ class MemoryDeliveryStore:
     def __init__(self, endpoints: MemoryEndpointStore | None = None) -> None:
         self._endpoints = endpoints
         self._rows = Rows(endpoints)
+        self._gates = Gates()
+        self._paused_since: int | None = None
         self._swept_to = ""
 
     # --- accept -----------------------------------------------------------------------------------
@@ -153,9 +158,13 @@ class MemoryDeliveryStore:
         return leased
 
     def _may_be_sent_at_once(self, endpoint_id: str, first: FirstAttempts) -> bool:
+        if self._paused_since is not None:
+            return False
         timeout_ms = None
         if self._endpoints is not None:
             endpoint = self._endpoints.find(None, endpoint_id)
+            if endpoint is not None and endpoint.gated:
+                return False
             if self._rows.is_gone(endpoint_id) or not (endpoint is None or endpoint.active):
                 return False
             timeout_ms = None if endpoint is None else endpoint.timeout_ms
@@ -171,13 +180,31 @@ class MemoryDeliveryStore:
         claimed, next_start = self._take(request)
         next_due = self._rows.waiting.first()
         next_due_at = None if next_due is None else next_due[0]
+        due = next_due_at is not None and next_due_at <= request.now
+        ready, shut, gate_at = self._gates_of_ready(request.now)
+        more = self._paused_since is None and (ready or due)
         return Claim(
             claimed=claimed,
-            more=bool(self._rows.open_lanes)
-            or (next_due_at is not None and next_due_at <= request.now),
+            more=more,
             next_due_at=next_due_at,
             next_start=next_start,
+            held_back=not more and shut,
+            next_gate_at=None if more else gate_at,
         )
+
+    def _gates_of_ready(self, now: int) -> tuple[bool, bool, int | None]:
+        """Say whether some lane can give something, whether gates are shut, when one opens."""
+        opening: list[int | None] = []
+        for lane in self._rows.open_lanes.around(""):
+            endpoint = self._endpoint(endpoint_of_lane(lane))
+            if self._gates.room(endpoint, now) > 0:
+                return True, False, None
+            if endpoint is not None and self._paused_since is None:
+                opening.append(self._gates.opens_at(endpoint, now))
+        return False, bool(opening), min(filter(None, opening), default=None)
+
+    def _endpoint(self, endpoint_id: str) -> Endpoint | None:
+        return self._endpoints.find(None, endpoint_id) if self._endpoints else None
 
     def _make_due_ready(self, now: int) -> None:
         for _ in range(CLAIM_DUE_MAX):
@@ -187,6 +214,7 @@ class MemoryDeliveryStore:
             delivery = self._rows.deliveries[first[1]]
             if delivery.state is DeliveryState.LEASED:
                 delivery = interrupted(delivery)
+                self._gates.release(delivery.ref)
             self._rows.put(msgspec.structs.replace(delivery, state=DeliveryState.READY))
 
     def _take(self, request: ClaimRequest) -> tuple[list[Claimed], str]:
@@ -194,9 +222,14 @@ class MemoryDeliveryStore:
         payloads: set[str] = set()
         bytes_left = request.payload_bytes_max
         next_start = request.start
+        if self._paused_since is not None:
+            return claimed, next_start
         for lane in self._rows.open_lanes.around(request.start):
             endpoint_id = endpoint_of_lane(lane)
+            endpoint = self._endpoint(endpoint_id)
             free = request.per_endpoint - request.in_flight.get(endpoint_id, 0)
+            free = min(free, self._gates.room(endpoint, request.now))
+            starts = self._gates.starts(endpoint, request.now)
             for _ in range(min(free, request.limit - len(claimed))):
                 delivery = self._rows.oldest_ready(endpoint_id)
                 if delivery is None:
@@ -206,25 +239,28 @@ class MemoryDeliveryStore:
                     if bytes_left < 0 and claimed:
                         return claimed, next_start
                     payloads.add(delivery.key)
+                start_at = next(starts)
                 leased = msgspec.structs.replace(
                     delivery,
                     state=DeliveryState.LEASED,
                     claim=delivery.claim + 1,
-                    due_at=request.now + request.lease_ms,
+                    due_at=start_at + request.lease_ms,
                 )
                 self._rows.put(leased)
-                claimed.append(self._claimed(leased, request.now))
+                self._gates.take(endpoint, leased.ref, start_at, start_at + request.lease_ms)
+                claimed.append(self._claimed(leased, request.now, start_at - request.now))
                 next_start = lane
             if len(claimed) == request.limit:
                 break
         return claimed, next_start
 
-    def _claimed(self, delivery: Delivery, now: int) -> Claimed:
-        endpoint = self._endpoints.find(None, delivery.endpoint_id) if self._endpoints else None
+    def _claimed(self, delivery: Delivery, now: int, start_in_ms: int = 0) -> Claimed:
+        endpoint = self._endpoint(delivery.endpoint_id)
         return Claimed(
             delivery=delivery,
             payload=self._rows.events[delivery.key].event.payload,
             lease_left_ms=(delivery.due_at or now) - now,
+            start_in_ms=start_in_ms,
             endpoint=None if endpoint is None else copied(endpoint),
         )
 
@@ -232,16 +268,40 @@ class MemoryDeliveryStore:
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[DeliveryRef]:
         """Apply settlements to the claims they name; return those that were applied."""
-        applied: list[DeliveryRef] = []
+        applied: list[Settlement] = []
         for settlement in settlements:
             delivery = self._rows.deliveries.get(settlement.ref)
             if delivery is None or not is_claim_of(settlement, delivery):
                 continue
             self._rows.put(settled(delivery, settlement))
-            applied.append(settlement.ref)
-            if settlement.disable_endpoint and self._endpoints is not None:
-                self._endpoints.disable(settlement.ref.endpoint_id, settlement.completed_at)
-        return applied
+            self._gates.release(settlement.ref)
+            applied.append(settlement)
+        if self._endpoints is not None:
+            note_health(self._endpoints, settlements, applied)
+        return [settlement.ref for settlement in applied]
+
+    async def take_start(self, endpoint_id: str, now: int, within_ms: int) -> int:
+        """Take the next start of an endpoint's rate, if it comes in time; say when it comes."""
+        endpoint = self._endpoint(endpoint_id)
+        if endpoint is None:
+            return 0
+        start_in_ms = self._gates.next_start_at(endpoint, now) - now
+        if start_in_ms <= within_ms:
+            self._gates.note_start(endpoint, now + start_in_ms)
+        return start_in_ms
+
+    async def pause_sending(self, now: int) -> None:
+        """Turn the operator's switch."""
+        if self._paused_since is None:
+            self._paused_since = now
+
+    async def resume_sending(self) -> None:
+        """Turn the operator's switch back."""
+        self._paused_since = None
+
+    async def sending_paused_since(self) -> int | None:
+        """Return since when nothing is leased, None while sending goes on."""
+        return self._paused_since
 
     async def replay(self, tenant: str | None, ref: DeliveryRef, now: int) -> Delivery | None:
         """Start a new run of a finished delivery and return it; None when unknown."""
