@@ -13,9 +13,11 @@ from webhook.adapters.memory.endpoints import MemoryEndpointStore, copied
 from webhook.adapters.memory.lists import list_deliveries, list_events
 from webhook.adapters.memory.rows import FirstUse, Rows, StoredEvent
 from webhook.adapters.memory.transitions import (
+    canceled,
     interrupted,
     is_claim_of,
     is_first_lease,
+    replayed,
     settled,
 )
 from webhook.domain.errors import Conflict
@@ -39,6 +41,7 @@ from webhook.ports import (
     DeliveryQuery,
     EventQuery,
     FirstAttempts,
+    Overdue,
     Page,
     SweepReport,
 )
@@ -58,6 +61,11 @@ class MemoryDeliveryStore:
         self._endpoints = endpoints
         self._rows = Rows(endpoints)
         self._swept_to = ""
+
+    @property
+    def rows(self) -> Rows:
+        """What it keeps, for the recoveries beside it."""
+        return self._rows
 
     # --- accept -----------------------------------------------------------------------------------
 
@@ -228,7 +236,7 @@ class MemoryDeliveryStore:
             endpoint=None if endpoint is None else copied(endpoint),
         )
 
-    # --- settle, replay ---------------------------------------------------------------------------
+    # --- settle, replay, cancel -------------------------------------------------------------------
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[DeliveryRef]:
         """Apply settlements to the claims they name; return those that were applied."""
@@ -251,15 +259,17 @@ class MemoryDeliveryStore:
         if self._rows.is_gone(ref.endpoint_id):
             raise Conflict("The endpoint of this delivery was removed.")
         if delivery.state not in PENDING_STATES:
-            delivery = msgspec.structs.replace(
-                delivery,
-                state=DeliveryState.READY,
-                due_at=now,
-                run_start=delivery.attempts_made,
-                interruptions=0,
-                reason=None,
-                completed_at=None,
-            )
+            delivery = replayed(delivery, now)
+            self._rows.put(delivery)
+        return delivery
+
+    async def cancel(
+        self, tenant: str | None, ref: DeliveryRef, now: int, reason: str
+    ) -> Delivery | None:
+        """End a pending delivery and return it; None when unknown."""
+        delivery = await self.get_delivery(tenant, ref)
+        if delivery is not None and delivery.state in PENDING_STATES:
+            delivery = canceled(delivery, now, reason)
             self._rows.put(delivery)
         return delivery
 
@@ -290,35 +300,49 @@ class MemoryDeliveryStore:
 
     # --- sweep ------------------------------------------------------------------------------------
 
-    async def sweep(self, now: int, events_before: int, limit: int) -> SweepReport:
-        """Do one bounded piece of the tidying. ``now`` is of no use where nothing has to wait."""
-        del now
-        canceled = self._cancel_removed(limit)
+    async def sweep(
+        self, now: int, events_before: int, limit: int, overdue: Overdue | None = None
+    ) -> SweepReport:
+        """Do one bounded piece of the tidying."""
+        written = self._cancel_removed(limit)
+        if overdue is not None:
+            written += self._cancel_overdue(overdue, now, limit - written)
         events_removed, deliveries_removed, at_end = self._remove_old(
-            key_floor(events_before), limit - canceled
+            key_floor(events_before), limit - written
         )
         return SweepReport(
-            canceled=canceled,
+            canceled=written,
             events_removed=events_removed,
             deliveries_removed=deliveries_removed,
-            more=bool(self._rows.removals) or not at_end,
+            more=bool(self._rows.removals) or written == limit or not at_end,
         )
 
+    def _cancel_overdue(self, overdue: Overdue, now: int, limit: int) -> int:
+        for count in range(limit):
+            first = self._rows.aging.first()
+            if first is None or first[0] >= overdue.before:
+                return count
+            delivery = self._rows.seen(self._rows.deliveries[first[1]])
+            if delivery.state in PENDING_STATES:
+                delivery = canceled(delivery, now, overdue.reason)
+            self._rows.put(delivery)
+        return limit
+
     def _cancel_removed(self, limit: int) -> int:
-        canceled = scanned = 0
+        written = scanned = 0
         for endpoint_id, done_to in list(self._rows.removals.items()):
             for key in self._rows.keys_of_endpoint[endpoint_id].after(done_to):
-                if canceled == limit or scanned == SCAN_ROWS_MAX:
-                    return canceled
+                if written == limit or scanned == SCAN_ROWS_MAX:
+                    return written
                 delivery = self._rows.deliveries[DeliveryRef(endpoint_id, key)]
                 seen = self._rows.seen(delivery)
                 if seen is not delivery:
                     self._rows.put(seen)
-                    canceled += 1
+                    written += 1
                 scanned += 1
                 self._rows.removals[endpoint_id] = key
             del self._rows.removals[endpoint_id]
-        return canceled
+        return written
 
     def _remove_old(self, floor: str, limit: int) -> tuple[int, int, bool]:
         """Go on where the last piece stopped, so that old pending events hold up no others."""

@@ -166,12 +166,13 @@ _STATE = """iif(p.status = 'removed' AND d.state IN ('ready', 'scheduled', 'leas
 _DELIVERY = f"""
   d.lane, d.key, d.tenant, {_STATE} AS state, d.claim,
   iif({_STATE} = d.state, d.due_at, NULL) AS due_at, d.attempts_made, d.run_start,
-  d.interruptions, iif({_STATE} = d.state, d.reason, 'the endpoint was removed') AS reason,
+  d.run_started_at, d.interruptions,
+  iif({_STATE} = d.state, d.reason, 'the endpoint was removed') AS reason,
   iif({_STATE} = d.state, d.completed_at, p.updated_at) AS completed_at, d.log,
   e.id AS event_id, e.type AS event_type"""
 
 # ?5: [state] or NULL, ?6 event type or NULL, ?7 error kind of the last attempt or NULL
-_WANTED = f"""(?5 IS NULL OR {_STATE} IN (SELECT value FROM json_each(?5)))
+WANTED = f"""(?5 IS NULL OR {_STATE} IN (SELECT value FROM json_each(?5)))
   AND (?6 IS NULL OR e.type = ?6)
   AND (?7 IS NULL OR d.log -> '$[#-1]' ->> 'error_kind' = ?7)"""
 
@@ -186,16 +187,16 @@ WHERE d.lane = ?1 AND d.key = ?2 AND (?3 IS NULL OR d.tenant = ?3)
 
 # The three ways into deliveries share their parameters: ?1 tenant or lane, ?2 key of the cursor and
 # ?3 place within it (rows up to there are done), ?4 keys from, ?5 to ?7 above, ?8 limit, ?9 tenant.
-_BY_ENDPOINT = f"""
+BY_ENDPOINT = f"""
   SELECT lane, key, '' AS place FROM deliveries
   WHERE lane = ?1 AND key < ?2 AND key >= ?4 AND tenant = ?9
   ORDER BY key DESC LIMIT {SCAN_ROWS_MAX}"""
-_BY_DEATH = f"""
+BY_DEATH = f"""
   SELECT lane, key, lane AS place FROM deliveries
   WHERE state IN ('failed', 'exhausted') AND tenant = ?1 AND ?9 = ?1
     AND key <= ?2 AND key >= ?4 AND NOT (key = ?2 AND lane >= ?3)
   ORDER BY key DESC, lane DESC LIMIT {SCAN_ROWS_MAX}"""
-_BY_EVENT = f"""
+BY_EVENT = f"""
   SELECT t.value AS lane, e.key AS key, printf('%08d', t.key) AS place
   FROM events AS e CROSS JOIN json_each(e.targets) AS t
   WHERE e.tenant = ?1 AND ?9 = ?1
@@ -211,7 +212,7 @@ FROM ({source}
 CROSS JOIN deliveries AS d ON d.lane = c.lane AND d.key = c.key
 LEFT JOIN events AS e ON e.tenant = d.tenant AND e.key = d.key
 LEFT JOIN endpoints AS p ON p.lane = d.lane
-WHERE {_WANTED}
+WHERE {WANTED}
 LIMIT ?8"""
 
 
@@ -223,19 +224,19 @@ FROM ({source}
 ORDER BY c.key ASC, c.place {direction} LIMIT 1"""
 
 
-DELIVERIES_BY_ENDPOINT = _list(_BY_ENDPOINT)
-DELIVERIES_BY_DEATH = _list(_BY_DEATH)
-DELIVERIES_BY_EVENT = _list(_BY_EVENT)
+DELIVERIES_BY_ENDPOINT = _list(BY_ENDPOINT)
+DELIVERIES_BY_DEATH = _list(BY_DEATH)
+DELIVERIES_BY_EVENT = _list(BY_EVENT)
 # How far the scan went, asked for when a page came back short.
-SCANNED_BY_ENDPOINT = _scanned(_BY_ENDPOINT, "DESC")
-SCANNED_BY_DEATH = _scanned(_BY_DEATH, "ASC")
-SCANNED_BY_EVENT = _scanned(_BY_EVENT, "DESC")
+SCANNED_BY_ENDPOINT = _scanned(BY_ENDPOINT, "DESC")
+SCANNED_BY_DEATH = _scanned(BY_DEATH, "ASC")
+SCANNED_BY_EVENT = _scanned(BY_EVENT, "DESC")
 
 # ?1 now, ?2 lane, ?3 key, ?4 tenant or NULL. Only of a finished delivery whose endpoint is there.
 REPLAY = f"""
 UPDATE deliveries SET
-  state = 'ready', due_at = {NOW}, run_start = attempts_made, interruptions = 0, reason = NULL,
-  completed_at = NULL
+  state = 'ready', due_at = {NOW}, run_start = attempts_made, run_started_at = {NOW},
+  interruptions = 0, reason = NULL, completed_at = NULL
 WHERE lane = ?2 AND key = ?3 AND (?4 IS NULL OR tenant = ?4)
   AND state IN ('success', 'failed', 'exhausted', 'canceled')
   AND NOT EXISTS (SELECT 1 FROM endpoints AS p WHERE p.lane = ?2 AND p.status = 'removed')
