@@ -172,7 +172,7 @@ _DELIVERY = f"""
   e.id AS event_id, e.type AS event_type"""
 
 # ?5: [state] or NULL, ?6 event type or NULL, ?7 error kind of the last attempt or NULL
-WANTED = f"""(?5 IS NULL OR {_STATE} IN (SELECT value FROM json_each(?5)))
+_WANTED = f"""(?5 IS NULL OR {_STATE} IN (SELECT value FROM json_each(?5)))
   AND (?6 IS NULL OR e.type = ?6)
   AND (?7 IS NULL OR d.log -> '$[#-1]' ->> 'error_kind' = ?7)"""
 
@@ -187,16 +187,16 @@ WHERE d.lane = ?1 AND d.key = ?2 AND (?3 IS NULL OR d.tenant = ?3)
 
 # The three ways into deliveries share their parameters: ?1 tenant or lane, ?2 key of the cursor and
 # ?3 place within it (rows up to there are done), ?4 keys from, ?5 to ?7 above, ?8 limit, ?9 tenant.
-BY_ENDPOINT = f"""
+_BY_ENDPOINT = f"""
   SELECT lane, key, '' AS place FROM deliveries
   WHERE lane = ?1 AND key < ?2 AND key >= ?4 AND tenant = ?9
   ORDER BY key DESC LIMIT {SCAN_ROWS_MAX}"""
-BY_DEATH = f"""
+_BY_DEATH = f"""
   SELECT lane, key, lane AS place FROM deliveries
   WHERE state IN ('failed', 'exhausted') AND tenant = ?1 AND ?9 = ?1
     AND key <= ?2 AND key >= ?4 AND NOT (key = ?2 AND lane >= ?3)
   ORDER BY key DESC, lane DESC LIMIT {SCAN_ROWS_MAX}"""
-BY_EVENT = f"""
+_BY_EVENT = f"""
   SELECT t.value AS lane, e.key AS key, printf('%08d', t.key) AS place
   FROM events AS e CROSS JOIN json_each(e.targets) AS t
   WHERE e.tenant = ?1 AND ?9 = ?1
@@ -212,7 +212,7 @@ FROM ({source}
 CROSS JOIN deliveries AS d ON d.lane = c.lane AND d.key = c.key
 LEFT JOIN events AS e ON e.tenant = d.tenant AND e.key = d.key
 LEFT JOIN endpoints AS p ON p.lane = d.lane
-WHERE {WANTED}
+WHERE {_WANTED}
 LIMIT ?8"""
 
 
@@ -224,13 +224,39 @@ FROM ({source}
 ORDER BY c.key ASC, c.place {direction} LIMIT 1"""
 
 
-DELIVERIES_BY_ENDPOINT = _list(BY_ENDPOINT)
-DELIVERIES_BY_DEATH = _list(BY_DEATH)
-DELIVERIES_BY_EVENT = _list(BY_EVENT)
+DELIVERIES_BY_ENDPOINT = _list(_BY_ENDPOINT)
+DELIVERIES_BY_DEATH = _list(_BY_DEATH)
+DELIVERIES_BY_EVENT = _list(_BY_EVENT)
 # How far the scan went, asked for when a page came back short.
-SCANNED_BY_ENDPOINT = _scanned(BY_ENDPOINT, "DESC")
-SCANNED_BY_DEATH = _scanned(BY_DEATH, "ASC")
-SCANNED_BY_EVENT = _scanned(BY_EVENT, "DESC")
+SCANNED_BY_ENDPOINT = _scanned(_BY_ENDPOINT, "DESC")
+SCANNED_BY_DEATH = _scanned(_BY_DEATH, "ASC")
+SCANNED_BY_EVENT = _scanned(_BY_EVENT, "DESC")
+
+
+def _scan(source: str, direction: str) -> str:
+    """Return the scan of a recovery by filter: wanted rows, and the last of ?8 looked at."""
+    source = source.replace(f"LIMIT {SCAN_ROWS_MAX}", "LIMIT ?8")
+    return f"""
+SELECT lane, key, key || '.' || place AS place, nth, wanted FROM (
+  SELECT
+    c.lane AS lane, c.key AS key, c.place AS place, c.nth AS nth, c.goes_on AS goes_on,
+    coalesce(p.status, '') <> 'removed' AND ({_WANTED}) AS wanted
+  FROM (
+    SELECT lane, key, place, row_number() OVER w AS nth, lead(1) OVER w AS goes_on
+    FROM ({source}
+    )
+    WINDOW w AS (ORDER BY key DESC, place {direction})
+  ) AS c
+  CROSS JOIN deliveries AS d ON d.lane = c.lane AND d.key = c.key
+  LEFT JOIN events AS e ON e.tenant = d.tenant AND e.key = d.key
+  LEFT JOIN endpoints AS p ON p.lane = d.lane
+)
+WHERE wanted OR goes_on IS NULL"""
+
+
+SCAN_BY_ENDPOINT = _scan(_BY_ENDPOINT, "ASC")
+SCAN_BY_DEATH = _scan(_BY_DEATH, "DESC")
+SCAN_BY_EVENT = _scan(_BY_EVENT, "ASC")
 
 # ?1 now, ?2 lane, ?3 key, ?4 tenant or NULL. Only of a finished delivery whose endpoint is there.
 REPLAY = f"""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from webhook.adapters.sql import read_statements
 from webhook.adapters.sql import recovery_statements as sql
 from webhook.adapters.sql.database import Database, Parameter, Row, Statement
 from webhook.adapters.sql.rows import to_json
@@ -98,7 +99,7 @@ class SqlRecoveryStore:
             statement = (sql.SCAN_FAILED, _span(recovery, rows_max))
         else:
             statement = _filtered(recovery, rows_max)
-        [rows] = await self._database.read([statement])
+        rows = await self._scanned(statement)
         wanted = [row for row in rows if row["wanted"]][:limit]
         cut = len(wanted) == limit and wanted[-1]["nth"] < rows[-1]["nth"]
         last = wanted[-1] if cut else rows[-1] if rows else None
@@ -114,7 +115,7 @@ class SqlRecoveryStore:
     async def _scan_events(
         self, recovery: Recovery, subscription: Subscription | None, limit: int, rows_max: int
     ) -> RecoveryFound:
-        [rows] = await self._database.read([(sql.SCAN_EVENTS, _span(recovery, rows_max))])
+        rows = await self._scanned((sql.SCAN_EVENTS, _span(recovery, rows_max)))
         by_metadata = subscription is not None and bool(subscription.groups)
         limit = min(limit, METADATA_ROWS_MAX) if by_metadata else limit
         statuses = {status.value for status in recovery.statuses}
@@ -138,6 +139,10 @@ class SqlRecoveryStore:
             cursor=cursor,
             done=scanned == len(rows) < rows_max,
         )
+
+    async def _scanned(self, statement: Statement) -> Sequence[Row]:
+        [rows] = await self._database.read([statement])
+        return sorted(rows, key=lambda row: int(row["nth"]))
 
     async def _of_metadata(
         self, tenant: str, keys: Sequence[str], subscription: Subscription
@@ -219,10 +224,12 @@ def _filtered(recovery: Recovery, rows_max: int) -> Statement:
     since, until = _bounds(recovery)
     below, _, place = recovery.cursor.partition(".") if recovery.cursor else (until, "", "")
     if asked.endpoint_id is not None:
-        statement, owner = sql.SCAN_BY_ENDPOINT, lane_of(asked.endpoint_id)
+        statement, owner = read_statements.SCAN_BY_ENDPOINT, lane_of(asked.endpoint_id)
     else:
         owner = recovery.tenant
-        statement = sql.SCAN_BY_DEATH if asked.status in DEAD else sql.SCAN_BY_EVENT
+        statement = (
+            read_statements.SCAN_BY_DEATH if asked.status in DEAD else read_statements.SCAN_BY_EVENT
+        )
     states = [DeliveryState(status.value).value for status in recovery.statuses]
     kind = asked.error_kind.value if asked.error_kind else None
     narrowed = (to_json(states), asked.event_type, kind)

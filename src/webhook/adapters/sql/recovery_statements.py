@@ -7,9 +7,7 @@ saw it. The cursor moves in the last statement of the batch.
 
 from __future__ import annotations
 
-from webhook.adapters.sql.read_statements import BY_DEATH, BY_ENDPOINT, BY_EVENT, WANTED
 from webhook.adapters.sql.statements import NOW, WALK
-from webhook.ports import SCAN_ROWS_MAX
 
 # --- the recoveries themselves --------------------------------------------------------------------
 
@@ -76,7 +74,8 @@ RETURNING id
 
 # --- looking for a piece --------------------------------------------------------------------------
 
-# Each row is one that is wanted, or else the last that was looked at; nth counts what was.
+# Each row is one that is wanted, or else the last that was looked at; nth counts what was, and
+# the reader sorts by it. What a filter finds comes from read_statements, beside the lists.
 
 # ?1 lane, ?2 tenant, ?3 keys after, ?4 keys from, ?5 keys below, ?6 how many rows to look at
 SCAN_FAILED = """
@@ -92,7 +91,6 @@ SELECT lane, key, key AS place, nth, wanted FROM (
   WINDOW w AS (ORDER BY key)
 )
 WHERE wanted OR goes_on IS NULL
-ORDER BY key
 """
 
 # As above. Events without a delivery to the lane, their state NULL, and those that have one.
@@ -106,7 +104,6 @@ FROM (
   )
 ) AS s
 LEFT JOIN deliveries AS d ON d.lane = ?1 AND d.key = s.key
-ORDER BY s.key
 """
 
 # ?1 tenant, ?2 [key]: what a filter compares.
@@ -114,33 +111,6 @@ EVENTS_METADATA = """
 SELECT e.key AS key, e.payload -> '$.metadata' AS metadata
 FROM json_each(?2) AS j CROSS JOIN events AS e ON e.tenant = ?1 AND e.key = j.value
 """
-
-
-def _scan(source: str, direction: str) -> str:
-    """Return the scan of one way into deliveries; ?1 to ?9 as in the lists, ?8 rows to look at."""
-    source = source.replace(f"LIMIT {SCAN_ROWS_MAX}", "LIMIT ?8")
-    return f"""
-SELECT lane, key, key || '.' || place AS place, nth, wanted FROM (
-  SELECT
-    c.lane AS lane, c.key AS key, c.place AS place, c.nth AS nth, c.goes_on AS goes_on,
-    coalesce(p.status, '') <> 'removed' AND ({WANTED}) AS wanted
-  FROM (
-    SELECT lane, key, place, row_number() OVER w AS nth, lead(1) OVER w AS goes_on
-    FROM ({source}
-    )
-    WINDOW w AS (ORDER BY key DESC, place {direction})
-  ) AS c
-  CROSS JOIN deliveries AS d ON d.lane = c.lane AND d.key = c.key
-  LEFT JOIN events AS e ON e.tenant = d.tenant AND e.key = d.key
-  LEFT JOIN endpoints AS p ON p.lane = d.lane
-)
-WHERE wanted OR goes_on IS NULL
-ORDER BY nth"""
-
-
-SCAN_BY_ENDPOINT = _scan(BY_ENDPOINT, "ASC")
-SCAN_BY_DEATH = _scan(BY_DEATH, "DESC")
-SCAN_BY_EVENT = _scan(BY_EVENT, "ASC")
 
 # --- doing a piece --------------------------------------------------------------------------------
 
@@ -187,8 +157,8 @@ WHERE {_FENCE}
 # the end, since cursors of lists count positions.
 PIECE_MAKE_TARGETS = f"""
 UPDATE events AS e SET targets = json_insert(e.targets, '$[#]', ?5)
-FROM json_each(?4) AS j
-WHERE e.tenant = ?6 AND e.key = j.value AND {_MAY_BE_MADE} AND {_FENCED}
+WHERE e.tenant = ?6 AND e.key IN (SELECT value FROM json_each(?4))
+  AND {_MAY_BE_MADE} AND {_FENCED}
 """
 
 PIECE_MAKE_DELIVERIES = f"""
