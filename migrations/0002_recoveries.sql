@@ -1,6 +1,6 @@
--- Recoveries: many deliveries made again, piece by piece. One writes 4 rows at its start, 3 a piece
--- (its own row twice, its place in the queue), 2 for each new run and 3 for each delivery that it
--- makes of an event that was missed. The statements that were there before know nothing of it.
+-- Recoveries: many deliveries made again, piece by piece. One writes 4 rows at its start, 4 a piece
+-- (its own row twice and its two places among those that run), 2 for each new run and 3 for each
+-- delivery that it makes of an event that was missed. What was there before writes no row more.
 
 -- When the present run began, if a replay or a recovery began it: what "pending for so long" counts
 -- from. NULL is the accept, whose time is the key's.
