@@ -19,7 +19,6 @@ SETTLE_MARGIN_MS = 5_000
 CLAIM_MARGIN_MS = 5_000
 LEASE_MS_MIN = TIMEOUT_MS_MAX + SETTLE_MARGIN_MS + CLAIM_MARGIN_MS
 JITTER_DEFAULT = 0.2
-PENDING_DAYS_DEFAULT = 30.0
 
 
 class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,12 +92,12 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         float, Meta(description="How long events and their ended deliveries are kept.")
     ] = 30.0
     pending_days: Annotated[
-        float | None,
+        float,
         Meta(
-            description="How long a delivery may be pending before it is canceled; None is 30, or "
-            "retention_days where that is less."
+            description="How long a delivery may be pending before it is canceled; meanwhile its "
+            "event is kept, whatever retention_days says."
         ),
-    ] = None
+    ] = 30.0
     allow_private_hosts: Annotated[
         bool, Meta(description="Let endpoints be on private and loopback addresses.")
     ] = False
@@ -118,13 +117,6 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         _within("lease_ms", self.lease_ms, LEASE_MS_MIN, 900_000)
         _within("retention_days", self.retention_days, 1, 36_500)
         _within("pending_days", self.pending_days, 1, 36_500)
-        if self.pending_days is not None and self.pending_days > self.retention_days:
-            # What is pending outlives its retention; that all of it does so by plan is a slip.
-            message = (
-                f"pending_days contradicts retention_days: {self.pending_days:g} is more than "
-                f"{self.retention_days:g}."
-            )
-            raise ConfigError(message)
         for delay in self.retry_schedule_s or ():
             _within("retry_schedule_s", delay, 0, DELAY_MAX_MS / 1000)
         if len(self.retry_schedule_s or ()) > RETRIES_MAX:
@@ -172,13 +164,6 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def __repr__(self) -> str:
         """Hide the secret from logs."""
         return f"WebhookConfig(scheme={self.scheme!r}, timeout_ms={self.timeout_ms})"
-
-    @property
-    def pending_days_max(self) -> float:
-        """How many days a delivery may be pending."""
-        if self.pending_days is not None:
-            return self.pending_days
-        return min(PENDING_DAYS_DEFAULT, self.retention_days)
 
     @property
     def retry_policy(self) -> RetryPolicy:

@@ -9,7 +9,13 @@ from typing import Literal, overload
 import msgspec
 
 from webhook.domain.config import WebhookConfig
-from webhook.domain.errors import InvalidInput, NotFound, NotSupported, WebhookError
+from webhook.domain.errors import (
+    InvalidInput,
+    NotFound,
+    NotSupported,
+    StoreUnavailable,
+    WebhookError,
+)
 from webhook.domain.ids import parse_delivery_id
 from webhook.domain.model import Delivery, DeliveryStatus, Endpoint
 from webhook.domain.recovery import (
@@ -285,7 +291,11 @@ class RecoveryService(EndpointService):
         started = await store.start(recovery)
         before = started
         if started.id == recovery.id and not started.cursor:
-            started = await self._piece(store, started)
+            try:
+                started = await self._piece(store, started)
+            except StoreUnavailable as error:
+                # It has begun, and goes on with the next piece.
+                _log.warning("first piece of %s failed: %s", started.id, error)
         await self._hint(brought=_brought(before, started), more=started.running)
         return started
 

@@ -340,7 +340,7 @@ class WebhookService(RecoveryService):
         return total
 
     def _overdue(self, now: int) -> Overdue:
-        days = self.config.pending_days_max
+        days = self.config.pending_days
         reason = f"pending for more than {days:g} {'day' if days == 1 else 'days'}"
         return Overdue(now - round(days * _DAY_MS), reason)
 
