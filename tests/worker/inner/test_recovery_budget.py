@@ -126,6 +126,7 @@ async def test_a_piece_of_a_hundred_missed_events_writes_three_rows_each_and_fou
 
 async def test_a_piece_reads_as_much_among_a_million_rows_as_among_a_thousand() -> None:
     read = []
+    bench = Bench()
     for rows in (1_000, 1_000_000):
         bench = await bench_with(300, delivered=True)
         await grow(rows, 20)
