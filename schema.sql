@@ -65,7 +65,7 @@ CREATE TABLE deliveries (
   size INTEGER NOT NULL,
   reason TEXT,
   completed_at INTEGER,
-  log TEXT NOT NULL DEFAULT '[]', gated INTEGER, start_at INTEGER,
+  log TEXT NOT NULL DEFAULT '[]', run_started_at INTEGER, gated INTEGER, start_at INTEGER,
   PRIMARY KEY (lane, key)
 ) STRICT, WITHOUT ROWID;
 
@@ -74,6 +74,28 @@ CREATE INDEX deliveries_ready ON deliveries (lane, key, size) WHERE state = 'rea
 CREATE INDEX deliveries_waiting ON deliveries (due_at) WHERE state IN ('scheduled', 'leased');
 
 CREATE INDEX deliveries_dead ON deliveries (tenant, key) WHERE state IN ('failed', 'exhausted');
+
+CREATE TABLE recoveries (
+  id TEXT NOT NULL PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('failed', 'missed', 'all', 'filter')),
+  range TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('running', 'done', 'canceled')),
+  cursor TEXT NOT NULL,
+  scanned INTEGER NOT NULL,
+  replayed INTEGER NOT NULL,
+  made INTEGER NOT NULL,
+  reason TEXT,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX recoveries_list ON recoveries (tenant, id);
+
+CREATE UNIQUE INDEX recoveries_once ON recoveries (tenant, fingerprint) WHERE status = 'running';
+
+CREATE INDEX recoveries_turn ON recoveries (updated_at) WHERE status = 'running';
 
 CREATE INDEX deliveries_gated ON deliveries (lane, due_at) WHERE state = 'leased' AND gated = 1;
 
@@ -98,4 +120,4 @@ CREATE TABLE IF NOT EXISTS "d1_migrations"(
 		applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
 );
 
-INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0003_limits.sql');
+INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql');

@@ -335,6 +335,15 @@ class Replayed(msgspec.Struct, frozen=True):
     ]
 
 
+class Canceled(msgspec.Struct, frozen=True):
+    """A delivery that is not sent any more, or had ended before."""
+
+    delivery: DeliveryView
+    canceled: Annotated[
+        bool, Meta(description="Whether this canceled it; false when it had ended anyway.")
+    ]
+
+
 class Health(msgspec.Struct, frozen=True):
     """The service and its store answer."""
 

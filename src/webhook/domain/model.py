@@ -188,8 +188,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     ``claim`` is the fence, raised by each claim and never reset. ``attempts_made`` counts requests
     over all runs, ``run_start`` is its value when the present run began (a replay starts one).
-    ``interruptions`` counts claims in a row whose outcome nobody reported. ``due_at`` is when the
-    next attempt is due, or the end of the lease while leased.
+    ``run_started_at`` is when that was, None for the first run of a delivery that the accept made;
+    a claim may leave it out. ``interruptions`` counts claims in a row whose outcome nobody
+    reported. ``due_at`` is when the next attempt is due, or the end of the lease while leased.
     """
 
     endpoint_id: str
@@ -202,6 +203,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     due_at: int | None = None
     attempts_made: int = 0
     run_start: int = 0
+    run_started_at: int | None = None
     interruptions: int = 0
     reason: str | None = None
     completed_at: int | None = None
@@ -232,6 +234,11 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     def created_at(self) -> int:
         """When the event was accepted."""
         return key_time_ms(self.key)
+
+    @property
+    def pending_since(self) -> int:
+        """When its present run began; only while it is pending does it wait since then."""
+        return self.created_at if self.run_started_at is None else self.run_started_at
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

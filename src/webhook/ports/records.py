@@ -15,6 +15,9 @@ CLAIM_DUE_MAX = 200
 # What every store writes in the same words.
 INTERRUPTED = "the sender stopped before it reported an outcome"
 ENDPOINT_REMOVED = "the endpoint was removed"
+CANCELED_BY_HAND = "canceled by hand"
+# Retries that fall due so soon are looked at by a sweep, which comes round more often than that.
+SWEEP_AHEAD_MS = 150_000
 
 
 class Page[T](msgspec.Struct, frozen=True):
@@ -172,6 +175,13 @@ class Claim(msgspec.Struct, frozen=True):
     next_start: str
     held_back: bool = False
     next_gate_at: int | None = None
+
+
+class Overdue(msgspec.Struct, frozen=True):
+    """What has been pending since before ``before`` is to be canceled because of ``reason``."""
+
+    before: int
+    reason: str
 
 
 class SweepReport(msgspec.Struct, frozen=True, kw_only=True):

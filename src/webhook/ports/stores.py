@@ -22,9 +22,11 @@ from webhook.ports.records import (
     EndpointQuery,
     EventQuery,
     FirstAttempts,
+    Overdue,
     Page,
     SweepReport,
 )
+from webhook.ports.recovery import WebhookRecoveryStore
 
 
 class WebhookEndpointStore(Protocol):
@@ -138,9 +140,19 @@ class WebhookDeliveryStore(Protocol):
         """Start a new run of a finished delivery and return it, ready; None when unknown.
 
         A pending delivery is returned unchanged (its state tells). The claim number, the attempts
-        and their count stay; ``run_start`` becomes that count, ``due_at`` is ``now``,
-        ``interruptions`` is 0, ``reason`` and ``completed_at`` go. Raises ``Conflict`` when the
-        endpoint was removed, where the store keeps endpoints.
+        and their count stay; ``run_start`` becomes that count, ``due_at`` and ``run_started_at``
+        are ``now``, ``interruptions`` is 0, ``reason`` and ``completed_at`` go. Raises ``Conflict``
+        when the endpoint was removed, where the store keeps endpoints.
+        """
+        ...
+
+    async def cancel(
+        self, tenant: str | None, ref: DeliveryRef, now: int, reason: str
+    ) -> Delivery | None:
+        """End a pending delivery as canceled at ``now`` and return it; None when unknown.
+
+        A finished one is returned unchanged. An attempt that is under way may still reach the
+        receiver; its settlement changes nothing, not even after a replay.
         """
         ...
 
@@ -182,14 +194,19 @@ class WebhookDeliveryStore(Protocol):
         """Return deliveries, newest event first."""
         ...
 
-    async def sweep(self, now: int, events_before: int, limit: int) -> SweepReport:
+    async def sweep(
+        self, now: int, events_before: int, limit: int, overdue: Overdue | None = None
+    ) -> SweepReport:
         """Do one bounded piece of the tidying, safe beside another sweep.
 
         Write down as canceled what waits for a removed endpoint (what is scheduled or leased there
-        may be left until it is due); remove events accepted before ``events_before`` with their
+        may be left until it is due). Cancel what is ``overdue``: ready, or scheduled and due within
+        ``SWEEP_AHEAD_MS`` (what falls due later may be left until then), and pending since before
+        ``overdue.before``, counted from the present run's beginning if a replay or a recovery began
+        it, else from the accept. Remove events accepted before ``events_before`` with their
         deliveries and names, never one with a pending delivery. At most ``limit`` deliveries are
-        canceled and at most ``limit`` events removed. Calls while ``more`` holds come to an end,
-        and nothing is left to do then.
+        canceled for each of the reasons and at most ``limit`` events removed. Calls while ``more``
+        holds come to an end, and nothing is left to do then.
         """
         ...
 
@@ -198,10 +215,13 @@ class WebhookPersistence(msgspec.Struct, kw_only=True):
     """The two stores, and how to open and close what is behind them.
 
     ``joint`` says that both keep their rows in one place, so that an accept needs no match first.
+    ``recovery_store`` is an extra that lies with the deliveries; without it, what needs it is
+    refused.
     """
 
     endpoint_store: WebhookEndpointStore
     delivery_store: WebhookDeliveryStore
     joint: bool = False
+    recovery_store: WebhookRecoveryStore | None = None
     init: Callable[[], Awaitable[None]] | None = None
     close: Callable[[], Awaitable[None]] | None = None

@@ -14,10 +14,13 @@ from webhook.adapters.memory.gates import Gates
 from webhook.adapters.memory.health import note_health
 from webhook.adapters.memory.lists import list_deliveries, list_events
 from webhook.adapters.memory.rows import FirstUse, Rows, StoredEvent
+from webhook.adapters.memory.sweeper import Sweeper
 from webhook.adapters.memory.transitions import (
+    canceled,
     interrupted,
     is_claim_of,
     is_first_lease,
+    replayed,
     settled,
 )
 from webhook.domain.errors import Conflict
@@ -33,7 +36,6 @@ from webhook.domain.model import (
 )
 from webhook.ports import (
     CLAIM_DUE_MAX,
-    SCAN_ROWS_MAX,
     AcceptedEvent,
     AcceptResult,
     Claim,
@@ -42,6 +44,7 @@ from webhook.ports import (
     DeliveryQuery,
     EventQuery,
     FirstAttempts,
+    Overdue,
     Page,
     SweepReport,
 )
@@ -62,7 +65,12 @@ class MemoryDeliveryStore:
         self._rows = Rows(endpoints)
         self._gates = Gates()
         self._paused_since: int | None = None
-        self._swept_to = ""
+        self._sweeper = Sweeper(self._rows)
+
+    @property
+    def rows(self) -> Rows:
+        """What it keeps, for the recoveries beside it."""
+        return self._rows
 
     # --- accept -----------------------------------------------------------------------------------
 
@@ -264,7 +272,7 @@ class MemoryDeliveryStore:
             endpoint=None if endpoint is None else copied(endpoint),
         )
 
-    # --- settle, replay ---------------------------------------------------------------------------
+    # --- settle, replay, cancel -------------------------------------------------------------------
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[DeliveryRef]:
         """Apply settlements to the claims they name; return those that were applied."""
@@ -311,15 +319,17 @@ class MemoryDeliveryStore:
         if self._rows.is_gone(ref.endpoint_id):
             raise Conflict("The endpoint of this delivery was removed.")
         if delivery.state not in PENDING_STATES:
-            delivery = msgspec.structs.replace(
-                delivery,
-                state=DeliveryState.READY,
-                due_at=now,
-                run_start=delivery.attempts_made,
-                interruptions=0,
-                reason=None,
-                completed_at=None,
-            )
+            delivery = replayed(delivery, now)
+            self._rows.put(delivery)
+        return delivery
+
+    async def cancel(
+        self, tenant: str | None, ref: DeliveryRef, now: int, reason: str
+    ) -> Delivery | None:
+        """End a pending delivery and return it; None when unknown."""
+        delivery = await self.get_delivery(tenant, ref)
+        if delivery is not None and delivery.state in PENDING_STATES:
+            delivery = canceled(delivery, now, reason)
             self._rows.put(delivery)
         return delivery
 
@@ -350,48 +360,19 @@ class MemoryDeliveryStore:
 
     # --- sweep ------------------------------------------------------------------------------------
 
-    async def sweep(self, now: int, events_before: int, limit: int) -> SweepReport:
-        """Do one bounded piece of the tidying. ``now`` is of no use where nothing has to wait."""
-        del now
-        canceled = self._cancel_removed(limit)
-        events_removed, deliveries_removed, at_end = self._remove_old(
-            key_floor(events_before), limit - canceled
+    async def sweep(
+        self, now: int, events_before: int, limit: int, overdue: Overdue | None = None
+    ) -> SweepReport:
+        """Do one bounded piece of the tidying."""
+        written = self._sweeper.cancel_removed(limit)
+        if overdue is not None:
+            written += self._sweeper.cancel_overdue(overdue, now, limit - written)
+        events_removed, deliveries_removed, at_end = self._sweeper.remove_old(
+            key_floor(events_before), limit - written
         )
         return SweepReport(
-            canceled=canceled,
+            canceled=written,
             events_removed=events_removed,
             deliveries_removed=deliveries_removed,
-            more=bool(self._rows.removals) or not at_end,
+            more=bool(self._rows.removals) or written == limit or not at_end,
         )
-
-    def _cancel_removed(self, limit: int) -> int:
-        canceled = scanned = 0
-        for endpoint_id, done_to in list(self._rows.removals.items()):
-            for key in self._rows.keys_of_endpoint[endpoint_id].after(done_to):
-                if canceled == limit or scanned == SCAN_ROWS_MAX:
-                    return canceled
-                delivery = self._rows.deliveries[DeliveryRef(endpoint_id, key)]
-                seen = self._rows.seen(delivery)
-                if seen is not delivery:
-                    self._rows.put(seen)
-                    canceled += 1
-                scanned += 1
-                self._rows.removals[endpoint_id] = key
-            del self._rows.removals[endpoint_id]
-        return canceled
-
-    def _remove_old(self, floor: str, limit: int) -> tuple[int, int, bool]:
-        """Go on where the last piece stopped, so that old pending events hold up no others."""
-        events_removed = deliveries_removed = 0
-        for scanned, key in enumerate(self._rows.keys.after(self._swept_to)):
-            if key >= floor:
-                break
-            if events_removed == limit or scanned == SCAN_ROWS_MAX:
-                return events_removed, deliveries_removed, False
-            stored = self._rows.events[key]
-            if not any(d.state in PENDING_STATES for d in self._rows.deliveries_of(stored.event)):
-                deliveries_removed += self._rows.remove_event(stored)
-                events_removed += 1
-            self._swept_to = key
-        self._swept_to = ""
-        return events_removed, deliveries_removed, True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from webhook.adapters.sql import read_statements, settle_statements, statements
+from webhook.adapters.sql import read_statements, recovery_statements, settle_statements, statements
 from webhook.adapters.sql.chunks import json_chunks
 from webhook.adapters.sql.database import ConstraintFailed, Database, Statement
 from webhook.adapters.sql.lists import DeliveryLists
@@ -22,11 +22,13 @@ from webhook.domain.ids import DeliveryRef, endpoint_of_lane, key_floor, lane_of
 from webhook.domain.lifecycle import Settlement
 from webhook.domain.model import PENDING_STATES, Delivery, DeliveryState, NewEvent
 from webhook.ports import (
+    SWEEP_AHEAD_MS,
     AcceptedEvent,
     AcceptResult,
     Claim,
     ClaimRequest,
     FirstAttempts,
+    Overdue,
     SweepReport,
 )
 
@@ -218,28 +220,62 @@ class SqlDeliveryStore(DeliveryLists):
             raise Conflict("The endpoint was removed; nothing can be sent to it any more.")
         return delivery
 
-    async def sweep(self, now: int, events_before: int, limit: int) -> SweepReport:
+    async def cancel(
+        self, tenant: str | None, ref: DeliveryRef, now: int, reason: str
+    ) -> Delivery | None:
+        """End a pending delivery, and read what came of it, in one round trip."""
+        lane = lane_of(ref.endpoint_id)
+        _, found = await self._database.batch(
+            [
+                (recovery_statements.CANCEL, (lane, ref.key, tenant, now, reason)),
+                (read_statements.DELIVERY_GET, (lane, ref.key, tenant)),
+            ]
+        )
+        return self._one(found)
+
+    async def sweep(
+        self, now: int, events_before: int, limit: int, overdue: Overdue | None = None
+    ) -> SweepReport:
         """Do one bounded piece of the tidying in one round trip."""
         # The sweep keeps no place in its walk: the minute decides where it begins, and goes round.
         start = key_floor(now // 60_000 * 0x9E3779B97F4A7 % (1 << 50))[:10]
         old = (self._sweep_tenant, _SWEEP_TENANTS, key_floor(events_before), limit)
-        canceled, deliveries, _, events, _, tenants = await self._database.batch(
-            [
-                (read_statements.SWEEP_REMOVED, (None, start, limit + _LANES_SPARE, limit)),
-                (read_statements.SWEEP_OLD_DELIVERIES, old),
-                (read_statements.SWEEP_OLD_NAMES, old),
-                (read_statements.SWEEP_OLD_EVENTS, old),
-                (read_statements.SWEEP_OLD_ENDPOINTS, (events_before, limit)),
-                (read_statements.SWEEP_TENANTS, old[:2]),
-            ]
-        )
+        batch: list[Statement] = [
+            (read_statements.SWEEP_REMOVED, (None, start, limit + _LANES_SPARE, limit)),
+            (read_statements.SWEEP_OLD_DELIVERIES, old),
+            (read_statements.SWEEP_OLD_NAMES, old),
+            (read_statements.SWEEP_OLD_EVENTS, old),
+            (read_statements.SWEEP_OLD_ENDPOINTS, (events_before, limit)),
+            (read_statements.SWEEP_TENANTS, old[:2]),
+        ]
+        if overdue is not None:
+            batch.extend(self._overdue(overdue, now, start, limit))
+        canceled, deliveries, _, events, _, tenants, *waiting = await self._database.batch(batch)
         full = len(canceled) == limit or len(events) == limit
         last = tenants[0]["last"] if tenants else None
         if not full:
             self._sweep_tenant = last or ""
+        overdue_count = 0
+        if waiting:
+            seen, scheduled, ready = waiting
+            # Where the next piece goes on; the next sweep, with all pieces done, begins anew.
+            self._sweep_due_at = seen[0]["last"] if seen else 0
+            overdue_count = len(scheduled) + len(ready)
+            full = full or bool(seen) or len(ready) == limit
         return SweepReport(
-            canceled=len(canceled),
+            canceled=len(canceled) + overdue_count,
             events_removed=len(events),
             deliveries_removed=len(deliveries),
             more=full or last is not None,
         )
+
+    def _overdue(self, overdue: Overdue, now: int, start: str, limit: int) -> list[Statement]:
+        """Return the statements that cancel what has been pending for too long."""
+        scan = (self._sweep_due_at, now + SWEEP_AHEAD_MS, limit)
+        which = (key_floor(overdue.before), overdue.before, overdue.reason)
+        lanes = (now, start, limit + _LANES_SPARE, limit)
+        return [
+            (recovery_statements.SWEEP_OVERDUE_SEEN, scan),
+            (recovery_statements.SWEEP_OVERDUE_SCHEDULED, (now, *scan, *which)),
+            (recovery_statements.SWEEP_OVERDUE_READY, (*lanes, *which)),
+        ]

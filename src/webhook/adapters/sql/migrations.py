@@ -71,6 +71,30 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
+        "0002_recoveries.sql",
+        (
+            """ALTER TABLE deliveries ADD COLUMN run_started_at INTEGER""",
+            """CREATE TABLE recoveries (
+  id TEXT NOT NULL PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('failed', 'missed', 'all', 'filter')),
+  range TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('running', 'done', 'canceled')),
+  cursor TEXT NOT NULL,
+  scanned INTEGER NOT NULL,
+  replayed INTEGER NOT NULL,
+  made INTEGER NOT NULL,
+  reason TEXT,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID""",
+            """CREATE INDEX recoveries_list ON recoveries (tenant, id)""",
+            """CREATE UNIQUE INDEX recoveries_once ON recoveries (tenant, fingerprint) WHERE status = 'running'""",
+            """CREATE INDEX recoveries_turn ON recoveries (updated_at) WHERE status = 'running'""",
+        ),
+    ),
+    (
         "0003_limits.sql",
         (
             """ALTER TABLE endpoints ADD COLUMN concurrency_max INTEGER""",

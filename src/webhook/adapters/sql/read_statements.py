@@ -175,7 +175,8 @@ _STATE = """iif(p.status = 'removed' AND d.state IN ('ready', 'scheduled', 'leas
 _DELIVERY = f"""
   d.lane, d.key, d.tenant, {_STATE} AS state, d.claim,
   iif({_STATE} = d.state, d.due_at, NULL) AS due_at, d.attempts_made, d.run_start,
-  d.interruptions, iif({_STATE} = d.state, d.reason, 'the endpoint was removed') AS reason,
+  d.run_started_at, d.interruptions,
+  iif({_STATE} = d.state, d.reason, 'the endpoint was removed') AS reason,
   iif({_STATE} = d.state, d.completed_at, p.updated_at) AS completed_at, d.log,
   e.id AS event_id, e.type AS event_type"""
 
@@ -240,11 +241,37 @@ SCANNED_BY_ENDPOINT = _scanned(_BY_ENDPOINT, "DESC")
 SCANNED_BY_DEATH = _scanned(_BY_DEATH, "ASC")
 SCANNED_BY_EVENT = _scanned(_BY_EVENT, "DESC")
 
+
+def _scan(source: str, direction: str) -> str:
+    """Return the scan of a recovery by filter: wanted rows, and the last of ?8 looked at."""
+    source = source.replace(f"LIMIT {SCAN_ROWS_MAX}", "LIMIT ?8")
+    return f"""
+SELECT lane, key, key || '.' || place AS place, nth, wanted FROM (
+  SELECT
+    c.lane AS lane, c.key AS key, c.place AS place, c.nth AS nth, c.goes_on AS goes_on,
+    coalesce(p.status, '') <> 'removed' AND ({_WANTED}) AS wanted
+  FROM (
+    SELECT lane, key, place, row_number() OVER w AS nth, lead(1) OVER w AS goes_on
+    FROM ({source}
+    )
+    WINDOW w AS (ORDER BY key DESC, place {direction})
+  ) AS c
+  CROSS JOIN deliveries AS d ON d.lane = c.lane AND d.key = c.key
+  LEFT JOIN events AS e ON e.tenant = d.tenant AND e.key = d.key
+  LEFT JOIN endpoints AS p ON p.lane = d.lane
+)
+WHERE wanted OR goes_on IS NULL"""
+
+
+SCAN_BY_ENDPOINT = _scan(_BY_ENDPOINT, "ASC")
+SCAN_BY_DEATH = _scan(_BY_DEATH, "DESC")
+SCAN_BY_EVENT = _scan(_BY_EVENT, "ASC")
+
 # ?1 now, ?2 lane, ?3 key, ?4 tenant or NULL. Only of a finished delivery whose endpoint is there.
 REPLAY = f"""
 UPDATE deliveries SET
-  state = 'ready', due_at = {NOW}, run_start = attempts_made, interruptions = 0, reason = NULL,
-  completed_at = NULL
+  state = 'ready', due_at = {NOW}, run_start = attempts_made, run_started_at = {NOW},
+  interruptions = 0, reason = NULL, completed_at = NULL
 WHERE lane = ?2 AND key = ?3 AND (?4 IS NULL OR tenant = ?4)
   AND state IN ('success', 'failed', 'exhausted', 'canceled')
   AND NOT EXISTS (SELECT 1 FROM endpoints AS p WHERE p.lane = ?2 AND p.status = 'removed')

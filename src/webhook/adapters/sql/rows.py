@@ -223,6 +223,7 @@ def read_delivery(row: Row) -> Delivery:
         due_at=row["due_at"],
         attempts_made=row["attempts_made"],
         run_start=row["run_start"],
+        run_started_at=row["run_started_at"],
         interruptions=row["interruptions"],
         reason=row["reason"],
         completed_at=row["completed_at"],
