@@ -129,15 +129,16 @@ async def test_two_that_click_at_once_get_the_same_recovery(api: Api) -> None:
 
 
 async def test_a_recovery_is_stopped_once() -> None:
-    async with opened(auto_start=False) as api, Receiver([500]) as receiver:
+    async with opened(auto_start=False) as api, Receiver() as receiver:
         endpoint = await api.add_endpoint(receiver.url, retry=NO_RETRY)
         batch = {"events": [{"type": "message.sent", "data": n} for n in range(100)]}
         for _ in range(3):
             await api.client.post("/v1/events", json=batch)
         await api.service.flush()
-        wish = {"since": LONG_AGO, "which": "failed"}
+        wish = {"since": LONG_AGO, "which": "all"}
         recovery = (await post(api, f"/v1/endpoints/{endpoint['id']}/recover", wish)).json()
-        assert (recovery["status"], recovery["replayed"]) == ("running", 200)
+        assert recovery["status"] == "running"
+        assert 0 < recovery["replayed"] < 300
         path = f"/v1/recoveries/{recovery['id']}/cancel"
         assert (await post(api, path, tenant="acme")).status_code == 404
         first = await post(api, path)
