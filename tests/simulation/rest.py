@@ -50,6 +50,8 @@ async def resume_all(world: World) -> None:
     """Make every endpoint active again, and again if what is under way puts one to sleep."""
     patch = EndpointPatch(status=EndpointStatus.ACTIVE)
     while True:
+        if world.store.paused():
+            await world.callers.ask(lambda service: service.resume_sending())
         asleep = [
             e.id for e in world.history.endpoints.values() if e.status not in ("active", "removed")
         ]

@@ -57,6 +57,8 @@ class StoredEndpoint(msgspec.Struct, frozen=True):
     event_types: tuple[str, ...]
     filters: dict[str, tuple[Any, ...]]
     retry: RetryPolicy | None
+    concurrency_max: int | None = None
+    rate_limit_per_second: float | None = None
 
 
 class SimulatedStore(Protocol):
@@ -76,6 +78,10 @@ class SimulatedStore(Protocol):
 
     def endpoints(self) -> list[StoredEndpoint]:
         """Return all endpoints, the removed ones as far as they are known."""
+        ...
+
+    def paused(self) -> bool:
+        """Whether the operator has paused all sending."""
         ...
 
 
@@ -170,7 +176,15 @@ class MemoryWorld:
     def endpoints(self) -> list[StoredEndpoint]:
         now = {
             e.id: StoredEndpoint(
-                e.id, e.tenant, e.url, e.status.value, e.event_types, e.filters, e.retry
+                e.id,
+                e.tenant,
+                e.url,
+                e.status.value,
+                e.event_types,
+                e.filters,
+                e.retry,
+                e.concurrency_max,
+                e.rate_limit_per_second,
             )
             for e in self._endpoints._endpoints.values()
         }
@@ -179,6 +193,9 @@ class MemoryWorld:
                 now[endpoint_id] = msgspec.structs.replace(was, status=REMOVED)
         self._ever = now
         return list(now.values())
+
+    def paused(self) -> bool:
+        return self._deliveries._paused_since is not None
 
 
 class SqliteWorld:
@@ -235,7 +252,7 @@ class SqliteWorld:
 
     def endpoints(self) -> list[StoredEndpoint]:
         found = []
-        for endpoint_id, tenant, status, text in self._database.execute(_ENDPOINTS):
+        for endpoint_id, tenant, status, text, *limits in self._database.execute(_ENDPOINTS):
             settings = msgspec.json.decode(text)
             found.append(
                 StoredEndpoint(
@@ -246,9 +263,13 @@ class SqliteWorld:
                     tuple(settings["event_types"]),
                     settings.get("filters", {}),
                     msgspec.convert(settings.get("retry"), RetryPolicy | None),
+                    *limits,
                 )
             )
         return found
+
+    def paused(self) -> bool:
+        return bool(self._database.execute("SELECT 1 FROM switches").fetchall())
 
 
 _COLUMNS = (
@@ -267,7 +288,8 @@ _COLUMNS = (
 )
 _DELIVERIES = f"SELECT {', '.join(_COLUMNS)} FROM deliveries"  # noqa: S608 - columns of ours
 _EVENTS = "SELECT tenant, key, targets, payload FROM events"
-_ENDPOINTS = "SELECT id, tenant, status, settings FROM endpoints"
+_ENDPOINTS = """SELECT id, tenant, status, settings, concurrency_max, rate_limit_per_second
+FROM endpoints"""
 
 
 def _ref(place: tuple[str, str]) -> DeliveryRef:
