@@ -281,6 +281,7 @@ _COLUMNS = (
     "due_at",
     "attempts_made",
     "run_start",
+    "run_started_at",
     "interruptions",
     "reason",
     "completed_at",
