@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from tests.crash.emitters import Emitters, call
 from tests.crash.ledger import Findings, examine
-from tests.crash.receivers import SUBSCRIBERS, Receivers
+from tests.crash.receivers import PAIRS_PER_EVENT, Receivers
 from tests.crash.victims import LEASE_MS, Victim
 
 EVENTS_BETWEEN = 100
@@ -25,8 +25,6 @@ EVENTS_BETWEEN = 100
 EVENTS_MORE = 50
 MOMENT_S = 0.3
 THREADS = 4
-# Each of the three event types has two subscribers.
-PAIRS_PER_EVENT = 2
 BACKLOG_MAX = 400
 REST_S = 3 * LEASE_MS / 1000
 _LOOK_S = 0.2
@@ -187,6 +185,3 @@ def _histogram(counts: list[int]) -> str:
         name = f"{low}" if high == low + 1 else f"{low} to {high - 1}"
         lines.append(f"  {name:>9} {count:5} {'#' * round(50 * count / len(counts))}")
     return "\n".join(lines)
-
-
-assert len(SUBSCRIBERS) == PAIRS_PER_EVENT + 1

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.crash.receivers import SUBSCRIBERS, Arrival, Receivers
+from tests.crash.receivers import Arrival, Receivers
 
 # From an answer to the write of its outcome a busy machine may take a while.
 UNWRITTEN_S_MAX = 10.0
@@ -110,6 +110,3 @@ def _stored(connection: sqlite3.Connection) -> Iterator[tuple[tuple[str, str], S
         JOIN events AS e ON e.tenant = d.tenant AND e.key = d.key"""
     for url, event, state, log in connection.execute(query):
         yield (url, event), Stored(state, json.loads(log))
-
-
-assert SUBSCRIBERS

@@ -49,6 +49,8 @@ SUBSCRIBERS = (
     Subscriber("users", "user.created", "user.created"),
 )
 EVENT_TYPES = ("message.sent", "message.read", "user.created")
+PAIRS_PER_EVENT = 2
+"""How many of the subscribers want an event, of whatever type."""
 
 
 @dataclass(slots=True, eq=False)

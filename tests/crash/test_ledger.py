@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.ledger import Findings, examine
-from tests.crash.receivers import SUBSCRIBERS, Arrival, Receivers
+from tests.crash.receivers import EVENT_TYPES, PAIRS_PER_EVENT, SUBSCRIBERS, Arrival, Receivers
 from webhook.adapters.sqlite.persistence import initialize_webhook_schema
 
 EVENT, TYPE = "e1", "message.sent"
@@ -61,7 +61,9 @@ def found(
     return examine(database, {EVENT: TYPE}, receivers, [KILL])
 
 
-def test_the_subscribers_of_the_event_are_the_first_two() -> None:
+def test_every_event_has_as_many_subscribers_and_this_one_the_first_two() -> None:
+    for event_type in EVENT_TYPES:
+        assert sum(one.wants(event_type) for one in SUBSCRIBERS) == PAIRS_PER_EVENT
     assert [subscriber.wants(TYPE) for subscriber in SUBSCRIBERS] == [True, True, False]
 
 
