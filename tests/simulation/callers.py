@@ -83,7 +83,8 @@ class Callers:
         except Conflict:
             self._world.note("refused: ", numbers)
             for emission in emissions:
-                emission.refused = True
+                # One of a batch may have been accepted meanwhile in a call of its own.
+                emission.refused = not emission.answers
             return True
         if answers is None:
             return False
