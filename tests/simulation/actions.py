@@ -210,6 +210,17 @@ async def the_clock_jumps(world: World) -> None:
     world.jump(round(size * (0.5 + dice.random())) * dice.choice((1, -1)))
 
 
+# What is worst while somebody waits for an answer of the store.
+MEDDLING = (
+    Action(4, flush_by_hand),
+    Action(1, sweep_by_hand),
+    Action(3, pause_or_resume_an_endpoint, "edits"),
+    Action(3, remove_an_endpoint, "removals"),
+    Action(1, replay_a_delivery, "replays"),
+    Action(2, crash_at_once, "crashes"),
+    Action(2, stop_and_start_a_server, "crashes"),
+    Action(2, the_clock_jumps, "jumps"),
+)
 ACTIONS = (
     Action(8, emit_one),
     Action(4, emit_a_batch),

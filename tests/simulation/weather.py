@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SLOW_S_MAX = 8.0
+SLOW_TO_FAIL_SHARE = 0.25
+MEDDLE_SHARE = 0.4
 
 
 class Weather:
@@ -39,13 +41,13 @@ class Weather:
         """Do ``commit``, all of it at one moment, with whatever the weather does around it."""
         asked_at, asked_s = self._world.clock.now_ms(), self._world.loop.time()
         await self._delay()
-        self._perhaps_fail("not done")
+        await self._perhaps_fail("not done")
         try:
             answer = commit()
         finally:
             self._world.history.committed(asked_at, asked_s)
         await self._delay()
-        self._perhaps_fail("done, but the answer is lost")
+        await self._perhaps_fail("done, but the answer is lost")
         return answer
 
     async def _delay(self) -> None:
@@ -59,11 +61,17 @@ class Weather:
         else:
             await asyncio.sleep(chance * 0.01)
 
-    def _perhaps_fail(self, how: str) -> None:
+    async def _perhaps_fail(self, how: str) -> None:
         if self.healed:
             return
         down = self._world.loop.time() < self._down_until_s
         if down or (self._options.store_faults and self._dice.random() < self._options.fail_share):
             self._world.history.trouble()
+            if self._dice.random() < SLOW_TO_FAIL_SHARE:
+                # That a connection is lost is not known for a while, and much may happen then.
+                if self._dice.random() < MEDDLE_SHARE:
+                    self._world.meddle(self._dice)
+                await asyncio.sleep(self._dice.random() * SLOW_S_MAX)
+                self._world.history.trouble()
             self._world.note("the store fails: ", how)
             raise StoreUnavailable(how)

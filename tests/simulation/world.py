@@ -6,12 +6,12 @@ import asyncio
 import contextvars
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
 
-from tests.simulation.actions import ACTIONS, add_an_endpoint
+from tests.simulation.actions import ACTIONS, MEDDLING, Action, add_an_endpoint
 from tests.simulation.callers import Callers
 from tests.simulation.clock import SimulatedChance, SimulatedClock
 from tests.simulation.hints import Faults
@@ -129,13 +129,22 @@ class World:
                 if self.dice.random() < 0.4:
                     mood = (self.dice.choice(FAULTY), self.dice.choice(FAULTY))
                     self.receivers.moods[f"https://r{number}.example/hook"] = mood
-        possible = [a for a in ACTIONS if a.option is None or getattr(self.options, a.option)]
-        weights = [action.weight for action in possible]
+        possible, weights = self._possible(ACTIONS)
         pause_s = self.options.duration_s / self.options.actions
         for action in self.dice.choices(possible, weights, k=self.options.actions):
             await asyncio.sleep(self.dice.random() * 2 * pause_s)
             self.note("* ", action.act.__name__.replace("_", " "))
             self.in_background(action.act(self))
+
+    def _possible(self, actions: Sequence[Action]) -> tuple[list[Action], list[int]]:
+        possible = [a for a in actions if a.option is None or getattr(self.options, a.option)]
+        return possible, [action.weight for action in possible]
+
+    def meddle(self, dice: random.Random) -> None:
+        """Do something at the worst moment."""
+        [action] = dice.choices(*self._possible(MEDDLING))
+        self.note("* meanwhile: ", action.act.__name__.replace("_", " "))
+        self.in_background(action.act(self))
 
     def _at_rest(self) -> bool:
         return not self.history.pending and not self.under_way
