@@ -32,9 +32,8 @@ class Emission(msgspec.Struct):
     number: int
     event: WebhookEvent
     answers: list[AcceptedEvent] = []
+    # Because of its own name, not of another one's in its batch.
     refused: bool = False
-    # Whether it was the only one of its call.
-    refused_alone: bool = False
 
     @property
     def name(self) -> str | None:
@@ -88,9 +87,8 @@ class Callers:
             return False
         except Conflict:
             self._world.note("refused: ", numbers)
-            for emission in emissions:
-                emission.refused = True
-                emission.refused_alone = len(emissions) == 1
+            if len(emissions) == 1:
+                emissions[0].refused = True
             return True
         if answers is None:
             return False

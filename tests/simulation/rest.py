@@ -102,7 +102,10 @@ def _all_idle(world: World) -> bool:
 async def _look(world: World, listed: Listed) -> None:
     while True:
         events = world.history.events.keys()
-        read = await world.callers.ask(lambda service: _read(service, listed))
+        try:
+            read = await world.callers.ask(lambda service: _read(service, listed))
+        except NotFound:
+            read = None
         if read and world.history.events.keys() == events:
             return
         # All are about to start again, or a sweep has removed something meanwhile.

@@ -77,7 +77,7 @@ class EveryEventIsStoredOnce(Invariant):
         for emission in self.world.callers.emissions:
             if problem := self._problem(emission):
                 self.world.fail(f"event {emission.number}: {problem}")
-            if emission.refused_alone and not self._name_is_used(emission, self._ever):
+            if emission.refused and not self._name_is_used(emission, self._ever):
                 self.world.fail(f"event {emission.number} is refused for no reason")
 
     def _name_is_used(self, emission: Emission, events: Mapping[str, StoredEvent]) -> bool:
