@@ -35,7 +35,14 @@ class MemoryEndpoints:
         """Return all that were ever there."""
         now = {
             e.id: StoredEndpoint(
-                e.id, e.tenant, e.url, e.status.value, e.event_types, e.filters, e.retry
+                e.id,
+                e.tenant,
+                e.url,
+                e.status.value,
+                e.event_types,
+                e.filters,
+                e.retry,
+                e.timeout_ms,
             )
             for e in self.inner._endpoints.values()
         }

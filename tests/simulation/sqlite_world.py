@@ -85,7 +85,7 @@ class SqliteWorld:
         if self._apart is not None:
             return self._apart.look()
         found = []
-        for endpoint_id, tenant, status, text in self._database.execute(_ENDPOINTS):
+        for endpoint_id, tenant, status, timeout_ms, text in self._database.execute(_ENDPOINTS):
             settings = msgspec.json.decode(text)
             found.append(
                 StoredEndpoint(
@@ -96,6 +96,7 @@ class SqliteWorld:
                     tuple(settings["event_types"]),
                     settings.get("filters", {}),
                     msgspec.convert(settings.get("retry"), RetryPolicy | None),
+                    timeout_ms,
                 )
             )
         return found
@@ -117,7 +118,7 @@ _COLUMNS = (
 )
 _DELIVERIES = f"SELECT {', '.join(_COLUMNS)} FROM deliveries"  # noqa: S608 - columns of ours
 _EVENTS = "SELECT tenant, key, targets, payload FROM events"
-_ENDPOINTS = "SELECT id, tenant, status, settings FROM endpoints"
+_ENDPOINTS = "SELECT id, tenant, status, timeout_ms, settings FROM endpoints"
 
 
 def _ref(place: tuple[str, str]) -> DeliveryRef:

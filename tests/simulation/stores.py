@@ -45,6 +45,7 @@ class StoredEndpoint(msgspec.Struct, frozen=True):
     event_types: tuple[str, ...]
     filters: dict[str, tuple[Any, ...]]
     retry: RetryPolicy | None
+    timeout_ms: int | None
 
 
 class SimulatedStore(Protocol):

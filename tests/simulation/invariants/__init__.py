@@ -20,6 +20,7 @@ from tests.simulation.invariants.prompt import NobodyWaitsForTheSweep
 from tests.simulation.invariants.records import EveryRequestIsRecorded
 from tests.simulation.invariants.retention import OnlyTheOldIsRemoved
 from tests.simulation.invariants.retries import RetriesFollowThePolicy
+from tests.simulation.invariants.settings import RequestsFollowTheirEndpoint
 from tests.simulation.invariants.shape import NoStateIsImpossible
 from tests.simulation.invariants.transitions import NoTransitionIsForbidden
 
@@ -36,6 +37,7 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     LeasesCoverTheirRequests,
     OverlapsHaveACause,
     NothingIsClaimedForSleepers,
+    RequestsFollowTheirEndpoint,
     EveryEventIsStoredOnce,
     EveryRequestIsRecorded,
     RetriesFollowThePolicy,

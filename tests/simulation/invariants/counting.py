@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.simulation.invariants.base import Invariant
-from webhook.domain.model import DeliveryState
+from webhook.domain.model import PENDING_STATES, DeliveryState
 
 if TYPE_CHECKING:
     from tests.simulation.history import Change
@@ -27,3 +27,9 @@ class NumbersOnlyRise(Invariant):
             before.attempts_made if change.call == "replay" else before.run_start
         ):
             self.fail(change.ref, f"{change.call} moved the start of its run")
+        given_back = not attempts and after.state in PENDING_STATES
+        if change.call == "replay" or (change.call == "settle" and not given_back):
+            if after.interruptions:
+                self.fail(change.ref, f"{change.call} left {after.interruptions} interruptions")
+        elif change.call == "settle" and after.interruptions != before.interruptions:
+            self.fail(change.ref, "to be given back changed its interruptions")

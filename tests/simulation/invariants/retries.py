@@ -1,4 +1,4 @@
-"""A failed attempt is tried again as often as the policy says, and not before its time."""
+"""A failed attempt is tried again as often as the policy says, and when it says."""
 
 from __future__ import annotations
 
@@ -32,19 +32,23 @@ class RetriesFollowThePolicy(Invariant):
             if not allowed:
                 self.fail(change.ref, f"a retry after {run} attempts is one too many")
             elif not self.options.jumps:
-                self._is_late_enough(change, min(_wait_ms_min(p, run) for p in allowed))
+                self._is_in_time(change, allowed, run)
         elif after.state is DeliveryState.EXHAUSTED and run <= min(map(_retries, policies)):
             self.fail(change.ref, f"given up after {run} attempts, too early")
 
-    def _is_late_enough(self, change: Change, wait_ms: float) -> None:
+    def _is_in_time(self, change: Change, policies: list[RetryPolicy], run: int) -> None:
         request = self.world.history.leases[change.ref][-1].request
         if change.after is None or request is None or request.outcome is None:
             return
-        outcome = request.outcome
-        ended_at = request.started_at + outcome.latency_ms
-        due_at = ended_at + max(wait_ms, outcome.retry_after_ms or 0)
-        if (change.after.due_at or 0) < due_at - ROUNDING_MS:
-            self.fail(change.ref, f"its retry is due at {change.after.due_at}, before {due_at}")
+        ended_at = request.started_at + request.outcome.latency_ms
+        wait_ms = (change.after.due_at or 0) - ended_at
+        asked_ms = request.outcome.retry_after_ms or 0
+        shortest_ms = max(asked_ms, min(_wait_ms(p, run, 1 - p.jitter) for p in policies))
+        longest_ms = max(asked_ms, *(_wait_ms(p, run, 1 + p.jitter) for p in policies))
+        if not shortest_ms - ROUNDING_MS <= wait_ms <= longest_ms + ROUNDING_MS:
+            self.fail(
+                change.ref, f"its retry waits {wait_ms} ms, not {shortest_ms} to {longest_ms}"
+            )
 
 
 def _retries(policy: RetryPolicy) -> int:
@@ -54,9 +58,8 @@ def _retries(policy: RetryPolicy) -> int:
     return waits if policy.max_retries is None else min(waits, policy.max_retries)
 
 
-def _wait_ms_min(policy: RetryPolicy, retry: int) -> float:
-    if policy.retry_delay_ms is not None:
-        wait_ms = policy.retry_delay_ms * policy.backoff_multiplier ** (retry - 1)
-    else:
-        wait_ms = (policy.schedule_s or DEFAULT_SCHEDULE_S)[retry - 1] * 1000
-    return min(wait_ms * (1 - policy.jitter), policy.max_delay_ms)
+def _wait_ms(policy: RetryPolicy, retry: int, share: float) -> float:
+    if policy.retry_delay_ms is None:
+        return (policy.schedule_s or DEFAULT_SCHEDULE_S)[retry - 1] * 1000 * share
+    wait_ms = policy.retry_delay_ms * policy.backoff_multiplier ** (retry - 1)
+    return min(wait_ms * share, policy.max_delay_ms)
