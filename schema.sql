@@ -13,7 +13,7 @@ CREATE TABLE endpoints (
   revision INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+, concurrency_max INTEGER, rate_limit_per_second REAL, rate_last_at INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0, failing_since INTEGER, open_until INTEGER) STRICT, WITHOUT ROWID;
 
 CREATE INDEX endpoints_list ON endpoints (tenant, id) WHERE status <> 'removed';
 
@@ -65,7 +65,7 @@ CREATE TABLE deliveries (
   size INTEGER NOT NULL,
   reason TEXT,
   completed_at INTEGER,
-  log TEXT NOT NULL DEFAULT '[]',
+  log TEXT NOT NULL DEFAULT '[]', run_started_at INTEGER, gated INTEGER, start_at INTEGER,
   PRIMARY KEY (lane, key)
 ) STRICT, WITHOUT ROWID;
 
@@ -75,10 +75,49 @@ CREATE INDEX deliveries_waiting ON deliveries (due_at) WHERE state IN ('schedule
 
 CREATE INDEX deliveries_dead ON deliveries (tenant, key) WHERE state IN ('failed', 'exhausted');
 
+CREATE TABLE recoveries (
+  id TEXT NOT NULL PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('failed', 'missed', 'all', 'filter')),
+  range TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('running', 'done', 'canceled')),
+  cursor TEXT NOT NULL,
+  scanned INTEGER NOT NULL,
+  replayed INTEGER NOT NULL,
+  made INTEGER NOT NULL,
+  reason TEXT,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX recoveries_list ON recoveries (tenant, id);
+
+CREATE UNIQUE INDEX recoveries_once ON recoveries (tenant, fingerprint) WHERE status = 'running';
+
+CREATE INDEX recoveries_turn ON recoveries (updated_at) WHERE status = 'running';
+
+CREATE INDEX deliveries_gated ON deliveries (lane, due_at) WHERE state = 'leased' AND gated = 1;
+
+CREATE TRIGGER deliveries_rate AFTER UPDATE OF start_at ON deliveries
+WHEN NEW.start_at IS NOT NULL
+BEGIN
+  UPDATE endpoints
+  SET rate_last_at = iif(
+    rate_last_at > NEW.start_at + 60000, NEW.start_at, max(rate_last_at, NEW.start_at)
+  )
+  WHERE lane = NEW.lane;
+END;
+
+CREATE TABLE switches (
+  name TEXT NOT NULL PRIMARY KEY,
+  since INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS "d1_migrations"(
 		id         INTEGER PRIMARY KEY AUTOINCREMENT,
 		name       TEXT UNIQUE,
 		applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
 );
 
-INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql');
+INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql');

@@ -9,6 +9,7 @@ from webhook.domain.errors import (
     FieldError,
     InvalidInput,
     NotFound,
+    NotSupported,
     PayloadTooLarge,
     SchemaError,
     StoreFull,
@@ -29,6 +30,7 @@ from webhook.domain.model import (
     NewEvent,
     Outcome,
 )
+from webhook.domain.recovery import Recovery, RecoveryCount, RecoveryKind, RecoveryStatus
 from webhook.domain.retry import RetryPolicy
 from webhook.domain.url_rules import validate_endpoint_url
 from webhook.engine.probe import ProbeResult
@@ -40,11 +42,13 @@ from webhook.ports import (
     EndpointQuery,
     EventQuery,
     Page,
+    RecoveryQuery,
     Sender,
     WakeQueue,
     WebhookDeliveryStore,
     WebhookEndpointStore,
     WebhookPersistence,
+    WebhookRecoveryStore,
 )
 from webhook.runtime import WebhookRuntimeService, add_endpoints, probe_endpoint
 
@@ -70,10 +74,16 @@ __all__ = [
     "InvalidInput",
     "NewEvent",
     "NotFound",
+    "NotSupported",
     "Outcome",
     "Page",
     "PayloadTooLarge",
     "ProbeResult",
+    "Recovery",
+    "RecoveryCount",
+    "RecoveryKind",
+    "RecoveryQuery",
+    "RecoveryStatus",
     "RetryPolicy",
     "SchemaError",
     "Sender",
@@ -87,6 +97,7 @@ __all__ = [
     "WebhookEvent",
     "WebhookEventType",
     "WebhookPersistence",
+    "WebhookRecoveryStore",
     "WebhookRuntimeService",
     "add_endpoints",
     "create_in_memory_webhook_persistence",

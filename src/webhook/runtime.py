@@ -119,6 +119,8 @@ def _persistence(
     return WebhookPersistence(
         endpoint_store=endpoint_store or persistence.endpoint_store,
         delivery_store=delivery_store or persistence.delivery_store,
+        # Recoveries lie with the deliveries.
+        recovery_store=persistence.recovery_store if delivery_store is None else None,
         init=persistence.init,
         close=persistence.close,
     )

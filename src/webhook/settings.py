@@ -218,6 +218,7 @@ _CONFIG: dict[str, Callable[[str], Any]] = {
     "concurrency": _integer,
     "lease_ms": _integer,
     "retention_days": _number,
+    "pending_days": _number,
     "allow_private_hosts": _boolean,
     "allow_http": _boolean,
 }

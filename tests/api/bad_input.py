@@ -362,6 +362,29 @@ ENDPOINT_FIELDS = [
     _patch("change of another kind", b'{"active":"yes"}', "/active", "Must be true or false"),
 ]  # fmt: skip
 
+_RECOVER = f"{ENDPOINTS}/ep_{UNKNOWN_KEY}/recover"
+_REPLAY = f"{DELIVERIES}/replay"
+RECOVERIES = [
+    _post("recovery since never", b'{"which":"all"}', "/since", "Is required", path=_RECOVER),
+    _post("recovery of what", b'{"since":"2026-01-31T12:00:00Z","which":"filter"}', "/which",
+          "failed, missed, all", path=_RECOVER),
+    _post("recovery of an unknown endpoint", b'{"since":"2026-01-31T12:00:00Z","which":"all"}',
+          None, "no endpoint", status=404, path=_RECOVER),
+    _post("replay of everything", b'{"dry_run":true}', "", "at least one filter", path=_REPLAY),
+    _post("replay of what is pending", b'{"status":"pending"}', "/status", "an end", path=_REPLAY),
+    _post("replay until before since", b'{"since":"2026-01-31T12:00:00Z",'
+          b'"until":"2026-01-31T12:00:00Z"}', "/until", "before since", path=_REPLAY),
+    _post("replay to an ill-formed endpoint", b'{"endpoint_id":"a"}', "/endpoint_id", "ep_ and 26",
+          path=_REPLAY),
+    _post("replay of a tenant with a space", b'{"tenant":"a b"}', "/tenant", "1 to 128",
+          path=_REPLAY),
+    _get("unknown recovery", f"/v1/recoveries/rcv_{UNKNOWN_KEY}", None, "no recovery", 404),
+    _post("unknown recovery stopped", b"", None, "no recovery", status=404,
+          path="/v1/recoveries/a/cancel"),
+    _post("unknown delivery canceled", b"", None, "no delivery", status=404,
+          path=f"{DELIVERIES}/dlv_{UNKNOWN_KEY * 2}/cancel"),
+]  # fmt: skip
+
 BAD_INPUT: list[BadInput] = [
     *TOKENS,
     *TEXTS,
@@ -372,4 +395,5 @@ BAD_INPUT: list[BadInput] = [
     *LISTS,
     *PLACES,
     *ENDPOINT_FIELDS,
+    *RECOVERIES,
 ]

@@ -29,8 +29,11 @@ async def test_a_new_endpoint_is_shown_whole_and_with_its_secret(api: Api) -> No
         "header_names": [],
         "retry": None,
         "timeout_ms": None,
+        "concurrency_max": None,
+        "rate_limit_per_second": None,
         "status": "active",
         "active": True,
+        "health": {"failures": 0, "failing_since": None, "open_until": None},
     }
 
 
@@ -43,6 +46,8 @@ async def test_every_field_is_kept_and_read_back(api: Api) -> None:
         "event_types": ["message.*", "a.b"],
         "filters": {"provider_id": ["a", 1, True, 1.5]},
         "timeout_ms": 20_000,
+        "concurrency_max": 3,
+        "rate_limit_per_second": 0.5,
         "active": False,
     }
     retry = {"retry_delay_ms": 10, "max_retries": 3}

@@ -51,6 +51,7 @@ async def broken(error: Exception) -> AsyncIterator[Api]:
     persistence = create_in_memory_webhook_persistence()
     persistence.endpoint_store = BrokenStore(error)
     persistence.delivery_store = BrokenStore(error)
+    persistence.recovery_store = BrokenStore(error)
     async with opened(persistence=persistence, auto_start=False) as api:
         yield api
 
@@ -72,7 +73,11 @@ EVENT_ID, ENDPOINT_ID, DELIVERY_ID = "evt_1", f"ep_{'0' * 26}", f"dlv_{'0' * 52}
 
 def request_of(operation: Operation) -> dict[str, Any]:
     """Return a good request of an operation."""
-    thing = {"endpoints": ENDPOINT_ID, "deliveries": DELIVERY_ID}
+    thing = {
+        "endpoints": ENDPOINT_ID,
+        "deliveries": DELIVERY_ID,
+        "recoveries": f"rcv_{'0' * 26}",
+    }
     collection = operation.path.removeprefix("/v1").split("/")[1]
     path = operation.path.replace("{id}", thing.get(collection, EVENT_ID))
     return {"method": operation.method, "url": path, "content": operation.example}

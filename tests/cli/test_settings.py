@@ -44,6 +44,7 @@ GOOD: list[tuple[str, str, object]] = [
     ("WEBHOOK_CONCURRENCY", "8", 8),
     ("WEBHOOK_LEASE_MS", "60000", 60_000),
     ("WEBHOOK_RETENTION_DAYS", "7.5", 7.5),
+    ("WEBHOOK_PENDING_DAYS", "14", 14.0),
     ("WEBHOOK_ALLOW_PRIVATE_HOSTS", "1", True),
     ("WEBHOOK_ALLOW_HTTP", "TRUE", True),
 ]
@@ -93,6 +94,7 @@ BAD: list[tuple[str, str, str]] = [
     ("WEBHOOK_CONCURRENCY", "0", "between 1"),
     ("WEBHOOK_LEASE_MS", "1000", "between 40000"),
     ("WEBHOOK_RETENTION_DAYS", "0", "between 1"),
+    ("WEBHOOK_PENDING_DAYS", "0", "between 1"),
     ("WEBHOOK_ALLOW_PRIVATE_HOSTS", "2", "1, true or yes"),
     ("WEBHOOK_ALLOW_HTTP", "https", "1, true or yes"),
 ]

@@ -94,7 +94,8 @@ def new_event(
     idempotency_key: str | None = None,
 ) -> NewEvent:
     """Return an event of that accept time; ``data`` makes its content."""
-    payload = json.dumps({"type": event_type, "data": data}, ensure_ascii=False)
+    content = {"type": event_type, "data": data, "metadata": metadata or {}}
+    payload = json.dumps(content, ensure_ascii=False)
     name = None
     if id is not None:
         name = f"id:{id}"

@@ -13,6 +13,7 @@ from webhook.adapters.memory import MemoryEndpointStore
 from webhook.adapters.sql.deliveries import SqlDeliveryStore
 from webhook.adapters.sql.endpoints import SqlEndpointStore
 from webhook.adapters.sql.migrate import migrate
+from webhook.adapters.sql.recovery import SqlRecoveryStore
 from webhook.ports import WebhookPersistence
 
 _TABLES = """
@@ -35,6 +36,7 @@ def d1_persistence(_folder: Callable[[], Path]) -> WebhookPersistence:
         endpoint_store=SqlEndpointStore(database),
         delivery_store=SqlDeliveryStore(database, joint=True),
         joint=True,
+        recovery_store=SqlRecoveryStore(database),
         init=partial(_empty, database),
     )
 
@@ -45,6 +47,7 @@ def d1_separate_persistence(_folder: Callable[[], Path]) -> WebhookPersistence:
     return WebhookPersistence(
         endpoint_store=MemoryEndpointStore(),
         delivery_store=SqlDeliveryStore(database),
+        recovery_store=SqlRecoveryStore(database),
         init=partial(_empty, database),
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from webhook.adapters.sql.deliveries import SqlDeliveryStore
 from webhook.adapters.sql.endpoints import SqlEndpointStore
 from webhook.adapters.sql.migrate import migrate
+from webhook.adapters.sql.recovery import SqlRecoveryStore
 from webhook.adapters.sqlite import create_sqlite_webhook_persistence
 from webhook.adapters.sqlite.database import SqliteDatabase
 from webhook.ports import WebhookPersistence
@@ -34,6 +35,7 @@ def sqlite_separate_persistence(folder: Callable[[], Path]) -> WebhookPersistenc
     return WebhookPersistence(
         endpoint_store=SqlEndpointStore(databases[0]),
         delivery_store=SqlDeliveryStore(databases[1]),
+        recovery_store=SqlRecoveryStore(databases[1]),
         init=init,
         close=close,
     )

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from webhook.adapters.memory import (
     MemoryDeliveryStore,
     MemoryEndpointStore,
+    MemoryRecoveryStore,
     create_in_memory_webhook_persistence,
 )
 from webhook.ports import WebhookPersistence
@@ -53,8 +54,11 @@ def _memory(_folder: Folder) -> WebhookPersistence:
 
 
 def _memory_separate(_folder: Folder) -> WebhookPersistence:
+    deliveries = MemoryDeliveryStore()
     return WebhookPersistence(
-        endpoint_store=MemoryEndpointStore(), delivery_store=MemoryDeliveryStore()
+        endpoint_store=MemoryEndpointStore(),
+        delivery_store=deliveries,
+        recovery_store=MemoryRecoveryStore(deliveries),
     )
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from webhook.domain.ids import DeliveryRef
-from webhook.domain.lifecycle import release
+from webhook.domain.lifecycle import postpone, release
 from webhook.domain.model import (
     Attempt,
     DeliveryState,
@@ -264,7 +264,8 @@ async def test_a_backlog_that_falls_due_at_once_is_worked_off_in_portions(maker:
         claimed = await claim_all(store, T0)
         assert sorted(refs_of(claimed)) == sorted(refs)
         half = len(claimed) // 2
-        await settle(store, *(failed(each.delivery, T0) for each in claimed[:half]))
+        later = T0 + SECOND_MS
+        await settle(store, *(postpone(each.delivery, T0, later) for each in claimed[:half]))
         late = T0 + LEASE_MS
         again = await claim_all(store, late)
         assert sorted(refs_of(again)) == sorted(refs)
@@ -277,7 +278,7 @@ async def test_a_claim_makes_no_more_ready_than_its_bound(maker: Maker) -> None:
         claimed = await claim_all(store, T0)
         for start in range(0, len(claimed), 100):
             some = claimed[start : start + 100]
-            await settle(store, *(failed(each.delivery) for each in some))
+            await settle(store, *(postpone(each.delivery, T0, T0 + SECOND_MS) for each in some))
         found = await claim(store, T0 + SECOND_MS, limit=1)
         assert (len(found.claimed), found.more) == (1, True)
         left = Counter(each.state for each in await list_deliveries(store, limit=250))

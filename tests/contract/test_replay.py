@@ -62,6 +62,7 @@ async def test_a_replay_starts_a_new_run_in_the_same_row(
             state=DeliveryState.READY,
             due_at=LATER,
             run_start=ended.attempts_made,
+            run_started_at=LATER,
             interruptions=0,
             reason=None,
             completed_at=None,

@@ -9,7 +9,12 @@ from typing import Any, Literal, cast
 import msgspec
 
 from webhook.domain.errors import StoreUnavailable
-from webhook.ports import WebhookDeliveryStore, WebhookEndpointStore, WebhookPersistence
+from webhook.ports import (
+    WebhookDeliveryStore,
+    WebhookEndpointStore,
+    WebhookPersistence,
+    WebhookRecoveryStore,
+)
 from webhook.testing import VirtualClock
 
 type When = Literal["before", "after"]
@@ -47,13 +52,19 @@ class Faults:
 
 
 class _Watched:
-    def __init__(self, store: object, clock: VirtualClock, faults: Faults) -> None:
+    """``prefix`` tells the methods of one store from those of another."""
+
+    def __init__(
+        self, store: object, clock: VirtualClock, faults: Faults, prefix: str = ""
+    ) -> None:
         self._store = store
+        self._prefix = prefix
         self._clock = clock
         self._faults = faults
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         method = getattr(self._store, name)
+        name = self._prefix + name
 
         async def call(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - any method's
             when = self._faults.next(name)
@@ -95,5 +106,10 @@ def watched(
         ),
         delivery_store=cast(
             "WebhookDeliveryStore", _Watched(persistence.delivery_store, clock, faults)
+        ),
+        recovery_store=None
+        if persistence.recovery_store is None
+        else cast(
+            "WebhookRecoveryStore", _Watched(persistence.recovery_store, clock, faults, "recovery.")
         ),
     )

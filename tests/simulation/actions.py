@@ -23,6 +23,8 @@ POLICIES = (
     RetryPolicy(retry_delay_ms=1_000, max_retries=3),
     RetryPolicy(schedule_s=(2, 4), jitter=0.5),
 )
+CONCURRENCIES = (None, 1, 2, 3)
+RATES = (None, None, 0.5, 2, 5, 20)
 PATTERNS = (["*"], ["*"], ["message.*"], ["message.sent", "quota.exceeded"])
 
 type Act = Callable[["World"], Coroutine[Any, Any, object]]
@@ -81,6 +83,8 @@ async def add_an_endpoint(world: World) -> None:
         filters={"region": [dice.choice(REGIONS)]} if dice.random() < 0.2 else {},
         timeout_ms=dice.choice(TIMEOUTS_MS) if dice.random() < 0.4 else None,
         retry=dice.choice(POLICIES) if dice.random() < 0.3 else None,
+        concurrency_max=dice.choice(CONCURRENCIES) if world.options.limits else None,
+        rate_limit_per_second=dice.choice(RATES) if world.options.limits else None,
     )
     await world.callers.ask(lambda service: service.add_endpoint(given))
 
@@ -94,6 +98,17 @@ async def edit_an_endpoint(world: World) -> None:
             EndpointPatch(retry=dice.choice(POLICIES)),
             EndpointPatch(event_types=dice.choice(PATTERNS)),
             EndpointPatch(filters={"region": [dice.choice(REGIONS)]}),
+        )
+    )
+    await _change(world, patch)
+
+
+async def change_the_limits_of_an_endpoint(world: World) -> None:
+    dice = world.dice
+    patch = dice.choice(
+        (
+            EndpointPatch(concurrency_max=dice.choice(CONCURRENCIES)),
+            EndpointPatch(rate_limit_per_second=dice.choice(RATES)),
         )
     )
     await _change(world, patch)
@@ -135,6 +150,8 @@ async def probe_an_endpoint(world: World) -> None:
         await world.callers.ask(lambda service: service.probe_endpoint(endpoint_id))
     except NotFound:
         world.note("nothing to probe")
+    except Conflict:
+        world.note("the rate lets no probe through for long")
 
 
 # --- deliveries -----------------------------------------------------------------------------------
@@ -150,6 +167,14 @@ async def replay_a_delivery(world: World) -> None:
         await world.callers.ask(lambda service: service.replay_delivery(ref.id))
     except (Conflict, NotFound):
         world.note("no replay: its endpoint or event is gone")
+
+
+async def pause_all_sending(world: World) -> None:
+    await world.callers.ask(lambda service: service.pause_sending())
+
+
+async def resume_all_sending(world: World) -> None:
+    await world.callers.ask(lambda service: service.resume_sending())
 
 
 async def flush_by_hand(world: World) -> None:
@@ -233,6 +258,9 @@ ACTIONS = (
     Action(2, edit_an_endpoint, "edits"),
     Action(3, pause_or_resume_an_endpoint, "edits"),
     Action(1, add_an_endpoint, "edits"),
+    Action(2, change_the_limits_of_an_endpoint, "limits"),
+    Action(2, pause_all_sending, "pauses"),
+    Action(2, resume_all_sending, "pauses"),
     Action(2, remove_an_endpoint, "removals"),
     Action(1, remove_an_endpoint_and_sweep, "removals"),
     Action(3, replay_a_delivery, "replays"),

@@ -43,6 +43,8 @@ class MemoryEndpoints:
                 e.filters,
                 e.retry,
                 e.timeout_ms,
+                e.concurrency_max,
+                e.rate_limit_per_second,
             )
             for e in self.inner._endpoints.values()
         }
@@ -87,3 +89,6 @@ class MemoryWorld:
 
     def endpoints(self) -> list[StoredEndpoint]:
         return self._endpoints.look()
+
+    def paused(self) -> bool:
+        return self._deliveries._paused_since is not None

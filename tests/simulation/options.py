@@ -52,6 +52,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     edits: bool
     removals: bool
     replays: bool
+    # Endpoints may have limits; the operator may pause all sending.
+    limits: bool
+    pauses: bool
 
     @property
     def calm(self) -> bool:
@@ -66,6 +69,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             or self.jumps
             or self.edits
             or self.removals
+            or self.limits
+            or self.pauses
         )
 
     @property
@@ -101,7 +106,7 @@ def draw(seed: int) -> Options:
     def perhaps(share: float) -> bool:
         return dice.random() < share and rough
 
-    return Options(
+    drawn = Options(
         seed=seed,
         store=store,
         platform="server" if dice.random() < 0.65 else "worker",
@@ -136,4 +141,9 @@ def draw(seed: int) -> Options:
         edits=perhaps(0.5),
         removals=perhaps(0.4),
         replays=dice.random() < 0.5,
+        limits=perhaps(0.4),
+        pauses=perhaps(0.15),
     )
+    # One at a time, what kills its senders would take hours; and limits need both stores in one.
+    limits = drawn.limits and drawn.joint and not drawn.poison
+    return msgspec.structs.replace(drawn, limits=limits)

@@ -51,6 +51,8 @@ async def resume_all(world: World) -> None:
     """Make every endpoint active again, and again if what is under way puts one to sleep."""
     patch = EndpointPatch(status=EndpointStatus.ACTIVE)
     while True:
+        if world.store.paused():
+            await world.callers.ask(lambda service: service.resume_sending())
         asleep = [
             e.id for e in world.history.endpoints.values() if e.status not in ("active", "removed")
         ]
@@ -91,8 +93,7 @@ def is_idle(process: Process) -> bool:
     held = process.service._background
     if held is None:
         return True
-    slots = held._reserved or held._waiting or held._attempts or held._in_flight
-    return not slots and not held._settler.busy
+    return not (held._slots.reserved or held._slots.held or held._settler.busy)
 
 
 def _all_idle(world: World) -> bool:

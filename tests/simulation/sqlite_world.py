@@ -85,7 +85,7 @@ class SqliteWorld:
         if self._apart is not None:
             return self._apart.look()
         found = []
-        for endpoint_id, tenant, status, timeout_ms, text in self._database.execute(_ENDPOINTS):
+        for endpoint_id, tenant, status, text, *limits in self._database.execute(_ENDPOINTS):
             settings = msgspec.json.decode(text)
             found.append(
                 StoredEndpoint(
@@ -96,10 +96,13 @@ class SqliteWorld:
                     tuple(settings["event_types"]),
                     settings.get("filters", {}),
                     msgspec.convert(settings.get("retry"), RetryPolicy | None),
-                    timeout_ms,
+                    *limits,
                 )
             )
         return found
+
+    def paused(self) -> bool:
+        return bool(self._database.execute("SELECT 1 FROM switches").fetchall())
 
 
 _COLUMNS = (
@@ -111,6 +114,7 @@ _COLUMNS = (
     "due_at",
     "attempts_made",
     "run_start",
+    "run_started_at",
     "interruptions",
     "reason",
     "completed_at",
@@ -118,7 +122,8 @@ _COLUMNS = (
 )
 _DELIVERIES = f"SELECT {', '.join(_COLUMNS)} FROM deliveries"  # noqa: S608 - columns of ours
 _EVENTS = "SELECT tenant, key, targets, payload FROM events"
-_ENDPOINTS = "SELECT id, tenant, status, timeout_ms, settings FROM endpoints"
+_ENDPOINTS = """SELECT id, tenant, status, settings,
+timeout_ms, concurrency_max, rate_limit_per_second FROM endpoints"""
 
 
 def _ref(place: tuple[str, str]) -> DeliveryRef:

@@ -46,6 +46,8 @@ class StoredEndpoint(msgspec.Struct, frozen=True):
     filters: dict[str, tuple[Any, ...]]
     retry: RetryPolicy | None
     timeout_ms: int | None
+    concurrency_max: int | None
+    rate_limit_per_second: float | None
 
 
 class SimulatedStore(Protocol):
@@ -65,6 +67,10 @@ class SimulatedStore(Protocol):
 
     def endpoints(self) -> list[StoredEndpoint]:
         """Return all endpoints, the removed ones as far as they are known."""
+        ...
+
+    def paused(self) -> bool:
+        """Whether the operator has paused all sending."""
         ...
 
 

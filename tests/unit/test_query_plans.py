@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from webhook.adapters.sql import read_statements, statements
+from webhook.adapters.sql import read_statements, recovery_statements, settle_statements, statements
 from webhook.adapters.sql.migrate import build_webhook_schema_sql
 
 EVENT = "PRIMARY KEY (tenant=? AND key=?)"
@@ -30,8 +30,15 @@ WALK = {
     "INDEX deliveries_ready (lane<?)",
     "INDEX deliveries_ready (lane=?)",
 }
+LANE_RANGE = "PRIMARY KEY (lane=? AND key>? AND key<?)"
 DEAD = "INDEX deliveries_dead (tenant=? AND key>? AND key<?)"
 DUE = "INDEX deliveries_waiting (due_at<?)"
+UNDER_WAY = "INDEX deliveries_gated (lane=? AND due_at>?)"
+SWITCH = "PRIMARY KEY (name=?)"
+RECOVERY = "PRIMARY KEY (id=?)"
+# Made by one tenant, not long ago.
+RECENT = "INDEX recoveries_list (tenant=? AND id>?)"
+SOON_DUE = "INDEX deliveries_waiting (due_at>? AND due_at<?)"
 # A walk over the tenants that have events, and the oldest events of each.
 TENANTS = {"PRIMARY KEY (tenant>?)"}
 OLD = TENANTS | {"PRIMARY KEY (tenant=? AND key<?)", DELIVERY}
@@ -56,21 +63,33 @@ PLANS: dict[str, Plan] = {
     "ACCEPT_NAMES": Plan(set()),  # an insert finds its conflicts by the primary key
     "CONFLICTING_NAMES": Plan({NAME}, (OF_THE_CALL,)),
     "ACCEPT_EVENTS": Plan({NAME, PATTERN}, (OF_THE_CALL,)),
-    "ACCEPT_DELIVERIES": Plan({EVENT, ENDPOINT}, (OF_THE_CALL,)),
+    "ACCEPT_DELIVERIES": Plan({EVENT, ENDPOINT, SWITCH}, (OF_THE_CALL,)),
     "ACCEPT_RESULT": Plan({NAME, EVENT}, (OF_THE_CALL,)),
     "ACCEPT_LEASED": Plan({EVENT, DELIVERY, ENDPOINT}),
     # claim
     "CLAIM_DUE": Plan({DUE, DELIVERY}),
-    "END_LEASES": Plan({"INDEX deliveries_waiting (due_at>? AND due_at<?)"}),
-    "CLAIM_READY": Plan(WALK | {DELIVERY, ENDPOINT, EVENT}, first_entries=1),
+    "END_LEASES": Plan({SOON_DUE}),
+    "CLAIM_READY": Plan(
+        WALK | {DELIVERY, ENDPOINT, EVENT, UNDER_WAY, SWITCH},
+        first_entries=1,
+    ),
     "CLAIM_REST": Plan(
-        WALK - {"INDEX deliveries_ready (lane=?)"} | {ENDPOINT, DUE, "INDEX deliveries_waiting"},
+        WALK - {"INDEX deliveries_ready (lane=?)"}
+        | {ENDPOINT, DUE, "INDEX deliveries_waiting", UNDER_WAY, SWITCH},
         first_entries=3,
     ),
+    "TAKE_START": Plan({ENDPOINT}),
+    "NEXT_START": Plan({ENDPOINT}),
     # settle
     "SETTLE": Plan({DELIVERY}),
-    "DISABLE_UNSUBSCRIBE": Plan({SUBSCRIPTION, DELIVERY, ENDPOINT}),
+    "DISABLE_UNSUBSCRIBE": Plan({SUBSCRIPTION, DELIVERY, ENDPOINT}, (OF_THE_CALL,)),
     "DISABLE": Plan({DELIVERY, ENDPOINT}),
+    "COUNT_FAILURES": Plan({DELIVERY, ENDPOINT}, (OF_THE_CALL,)),
+    "FORGET_FAILURES": Plan({DELIVERY, ENDPOINT}),
+    # the operator's switch
+    "SENDING_PAUSE": Plan(set()),
+    "SENDING_RESUME": Plan({SWITCH}),
+    "SENDING_PAUSED": Plan({SWITCH}),
     # endpoints
     "ENDPOINT_ADD": Plan({ENDPOINT}),
     "ENDPOINT_TAKEN": Plan({EXTERNAL}, (OF_THE_CALL,)),
@@ -88,16 +107,45 @@ PLANS: dict[str, Plan] = {
     "EVENTS_LIST": Plan({EVENT_RANGE}),
     "EVENTS_SCANNED": Plan({EVENT_RANGE}),
     "DELIVERY_GET": Plan({DELIVERY, EVENT, ENDPOINT}),
-    "DELIVERIES_BY_ENDPOINT": Plan(
-        {"PRIMARY KEY (lane=? AND key>? AND key<?)", DELIVERY, EVENT, ENDPOINT}
-    ),
+    "DELIVERIES_BY_ENDPOINT": Plan({LANE_RANGE, DELIVERY, EVENT, ENDPOINT}),
     "DELIVERIES_BY_DEATH": Plan({DEAD, DELIVERY, EVENT, ENDPOINT}),
     "DELIVERIES_BY_EVENT": Plan({EVENT_RANGE, DELIVERY, EVENT, ENDPOINT}, (OF_ONE_EVENT,)),
-    "SCANNED_BY_ENDPOINT": Plan({"PRIMARY KEY (lane=? AND key>? AND key<?)"}, (OF_A_SCAN,)),
+    "SCANNED_BY_ENDPOINT": Plan({LANE_RANGE}, (OF_A_SCAN,)),
     "SCANNED_BY_DEATH": Plan({DEAD}, (OF_A_SCAN,)),
     "SCANNED_BY_EVENT": Plan({EVENT_RANGE}, (OF_ONE_EVENT, OF_A_SCAN)),
     "REPLAY": Plan({DELIVERY, ENDPOINT}),
     "ENDPOINT_REMOVED": Plan({ENDPOINT}),
+    "SCAN_BY_ENDPOINT": Plan({LANE_RANGE, DELIVERY, EVENT, ENDPOINT}, (OF_A_SCAN,)),
+    "SCAN_BY_DEATH": Plan({DEAD, DELIVERY, EVENT, ENDPOINT}, (OF_A_SCAN,)),
+    "SCAN_BY_EVENT": Plan({EVENT_RANGE, DELIVERY, EVENT, ENDPOINT}, (OF_ONE_EVENT, OF_A_SCAN)),
+    # recoveries
+    "RECOVERY_START": Plan({RECENT}),
+    "RECOVERY_STARTED": Plan(
+        {RECOVERY, RECENT, "INDEX recoveries_once (tenant=? AND fingerprint=?)"}
+    ),
+    "RECOVERY_GET": Plan({RECOVERY}),
+    "RECOVERIES_LIST": Plan({"INDEX recoveries_list (tenant=? AND id<?)"}),
+    "RECOVERIES_RUNNING": Plan(set(), first_entries=1),  # an index of nothing but what runs
+    "RECOVERY_CANCEL": Plan({RECOVERY}),
+    "RECOVERIES_REMOVE": Plan({RECOVERY, "PRIMARY KEY (id<?)"}, first_entries=1),
+    "SCAN_FAILED": Plan({LANE_RANGE}, (OF_A_SCAN,)),
+    "SCAN_EVENTS": Plan({EVENT_RANGE, DELIVERY}, (OF_A_SCAN,)),
+    "EVENTS_METADATA": Plan({EVENT}),
+    "PIECE_REPLAY_COUNT": Plan({RECOVERY, DELIVERY, ENDPOINT}),
+    "PIECE_REPLAY": Plan({RECOVERY, DELIVERY, ENDPOINT}),
+    "PIECE_MAKE_COUNT": Plan({RECOVERY, EVENT, DELIVERY, ENDPOINT}),
+    "PIECE_MAKE_TARGETS": Plan({RECOVERY, EVENT, DELIVERY, ENDPOINT}),
+    "PIECE_MAKE_DELIVERIES": Plan({RECOVERY, EVENT, DELIVERY, ENDPOINT}),
+    "PIECE_END": Plan({RECOVERY}),
+    # cancel
+    "CANCEL": Plan({DELIVERY, ENDPOINT}),
+    "SWEEP_OVERDUE_READY": Plan(
+        WALK - {"INDEX deliveries_ready (lane=?)"}
+        | {"INDEX deliveries_ready (lane=? AND key<?)", DELIVERY, ENDPOINT},
+        first_entries=1,
+    ),
+    "SWEEP_OVERDUE_SCHEDULED": Plan({SOON_DUE, DELIVERY, ENDPOINT}),
+    "SWEEP_OVERDUE_SEEN": Plan({SOON_DUE}),
     # sweep
     "SWEEP_REMOVED": Plan(WALK | {DELIVERY, ENDPOINT}, first_entries=1),
     "SWEEP_OLD_DELIVERIES": Plan(OLD | {EVENT}),
@@ -111,7 +159,7 @@ PLANS: dict[str, Plan] = {
 
 
 def all_statements() -> Iterator[tuple[str, str]]:
-    for module in (statements, read_statements):
+    for module in (statements, settle_statements, read_statements, recovery_statements):
         for name, text in vars(module).items():
             is_one = isinstance(text, str) and re.match(
                 r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", text

@@ -112,7 +112,10 @@ def test_the_history_that_is_built_in_is_the_folders() -> None:
 def test_each_statement_is_one_statement_and_within_d1s_limit() -> None:
     for statement in build_webhook_schema_sql():
         assert sqlite3.complete_statement(statement + ";")
-        assert ";" not in re.sub(r"'[^']*'", "", statement)
+        # A trigger has statements of its own within.
+        parts = re.sub(r"'[^']*'", "", statement).split(";")
+        beginnings = [";".join(parts[:end]) + ";" for end in range(1, len(parts))]
+        assert not any(map(sqlite3.complete_statement, beginnings))
         assert len(statement.encode()) < 100_000
 
 

@@ -18,11 +18,13 @@ from tools import ROOT
 from tools.d1 import apply_migrations, execute_file
 from tools.dev_worker import DevWorker
 from webhook.adapters.cloudflare import build_webhook_schema_sql
+from webhook.adapters.sql.migrations import MIGRATIONS
 
 _MASTER = """
 SELECT type, name, sql FROM sqlite_master
 WHERE name NOT LIKE 'sqlite%' AND name NOT LIKE '\\_cf%' ESCAPE '\\' AND sql IS NOT NULL
 """
+NAMES = [name for name, _ in MIGRATIONS]
 Schema = dict[tuple[str, str], str]
 
 
@@ -30,7 +32,8 @@ Schema = dict[tuple[str, str], str]
 def by_wrangler() -> Iterator[Path]:
     """A state that ``wrangler d1 migrations apply`` has made of nothing."""
     with scratch_folder() as state:
-        assert "0001_initial.sql" in apply_migrations(state)
+        applied = apply_migrations(state)
+        assert all(name in applied for name in NAMES)
         yield state
 
 
@@ -88,7 +91,7 @@ def records(state: Path) -> list[tuple[int, str, str]]:
 
 def test_what_wrangler_migrated_leaves_the_worker_nothing_to_do(by_wrangler: Path) -> None:
     before = records(by_wrangler)
-    assert [name for _, name, _ in before] == ["0001_initial.sql"]
+    assert [name for _, name, _ in before] == NAMES
     with DevWorker(state_dir=by_wrangler, env=LOCAL, migrate=False) as worker:
         api = Api(worker)
         assert api.send("GET", "/health").status == 200
@@ -101,7 +104,7 @@ def test_two_workers_that_migrate_at_once_do_no_harm(by_workers: tuple[Path, lis
     assert statuses.count(200) == 16
     # SQLite lets one process in at a time; D1 as a service has none of that.
     assert set(statuses) <= {200, 503}
-    assert [name for _, name, _ in records(state)] == ["0001_initial.sql"]
+    assert [name for _, name, _ in records(state)] == NAMES
 
 
 def test_what_the_worker_migrated_leaves_wrangler_nothing_to_do(

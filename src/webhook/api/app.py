@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webhook.api import deliveries, endpoints, events, health
+from webhook.api import deliveries, endpoints, events, health, recoveries, sending
 from webhook.api.auth import ApiSettings, check_token
 from webhook.api.context import SCOPE_KEY, RequestContext
 from webhook.api.documentation import documented
@@ -26,7 +26,12 @@ from webhook.domain.errors import WebhookError
 from webhook.engine.service import WebhookService
 
 OPERATIONS = documented(
-    *events.OPERATIONS, *endpoints.OPERATIONS, *deliveries.OPERATIONS, *health.OPERATIONS
+    *events.OPERATIONS,
+    *endpoints.OPERATIONS,
+    *deliveries.OPERATIONS,
+    *sending.OPERATIONS,
+    *recoveries.OPERATIONS,
+    *health.OPERATIONS,
 )
 _log = logging.getLogger("webhook.api")
 

@@ -23,7 +23,7 @@ from webhook.api.query import (
     parse_query,
 )
 from webhook.api.text import text
-from webhook.api.views import DeliveryPage, DeliveryView, Replayed
+from webhook.api.views import Canceled, DeliveryPage, DeliveryView, Replayed
 from webhook.domain.errors import InvalidInput, NotFound
 from webhook.domain.event import ID_PATTERN, name_problem
 from webhook.domain.event_types import TYPE_CHARS_MAX, TYPE_PATTERN, type_problem
@@ -102,6 +102,14 @@ async def replay_delivery(call: Call) -> Response:
     return answer(202, Replayed(DeliveryView.of(delivery), started))
 
 
+async def cancel_delivery(call: Call) -> Response:
+    """Deliver no more."""
+    tenant = any_tenant(call)
+    await refuse_body(call)
+    delivery, canceled = await call.context.service.cancel_delivery(call.id, tenant=tenant)
+    return answer(200, Canceled(DeliveryView.of(delivery), canceled))
+
+
 OPERATIONS = (
     Operation(
         method="GET",
@@ -143,5 +151,21 @@ OPERATIONS = (
         answer=(Replayed,),
         answer_description="The delivery, pending.",
         problems=(NOT_FOUND, CONFLICT),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/deliveries/{id}/cancel",
+        name="cancel_delivery",
+        summary="Deliver no more",
+        description=(
+            "A pending delivery is canceled; a finished one is left as it is. An attempt that is "
+            "under way may still reach the receiver; what comes of it is not recorded."
+        ),
+        handler=cancel_delivery,
+        query=AnyTenantQuery,
+        status=200,
+        answer=(Canceled,),
+        answer_description="The delivery, at its end.",
+        problems=(NOT_FOUND,),
     ),
 )

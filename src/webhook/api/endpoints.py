@@ -216,7 +216,7 @@ OPERATIONS = (
         summary="Change an endpoint",
         description=(
             "What is left out stays, null clears. What is pending stays pending: an endpoint that "
-            "stops being active gets it when it is active again."
+            "stops being active gets it when it is active again, and its health begins anew."
         ),
         handler=update_endpoint,
         query=AnyTenantQuery,
@@ -245,13 +245,16 @@ OPERATIONS = (
         path=f"{_ONE}/probe",
         name="probe_endpoint",
         summary="Try an endpoint out",
-        description="Sends exactly one signed request, whatever its status; nothing is stored.",
+        description=(
+            "Sends exactly one signed request, whatever its status; nothing is stored. It takes a "
+            "start of the endpoint's rate, and is refused if that is more than 10 s away."
+        ),
         handler=probe_endpoint,
         query=AnyTenantQuery,
         status=200,
         answer=(ProbeView,),
         answer_description="What came of the request, success or not.",
-        problems=(NOT_FOUND,),
+        problems=(NOT_FOUND, CONFLICT),
     ),
     Operation(
         method="GET",

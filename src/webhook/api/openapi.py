@@ -68,6 +68,8 @@ def _schemas(operations: Iterable[Operation]) -> tuple[dict[Any, _Json], dict[st
     types: list[Any] = [ProblemDocument]
     for operation in operations:
         types += [*operation.body, *operation.answer, operation.query]
+        if operation.other_answer is not None:
+            types += operation.other_answer[1]
     types = list(dict.fromkeys(types))
     references, components = msgspec.json.schema_components(types, ref_template=_REF)
     return dict(zip(types, references, strict=True)), components
@@ -117,11 +119,15 @@ def _responses(operation: Operation, schema_of: Mapping[Any, _Json]) -> _Json:
         schema = _any_of(operation.answer, schema_of)
         good["content"] = {operation.answer_media_type: {"schema": schema}}
     found = {str(operation.status): good}
+    if operation.other_answer is not None:
+        status, kinds, description = operation.other_answer
+        content = {JSON: {"schema": _any_of(kinds, schema_of)}}
+        found[str(status)] = {"description": description, "content": content}
     by_status: dict[int, list[Problem]] = {}
     for problem in _problems(operation):
         by_status.setdefault(problem.status, []).append(problem)
-    for status, problems in sorted(by_status.items()):
-        found[str(status)] = {
+    for code, problems in sorted(by_status.items()):
+        found[str(code)] = {
             "description": " ".join(f"{problem.title}: {problem.remedy}" for problem in problems),
             "content": {MEDIA_TYPE: {"schema": schema_of[ProblemDocument]}},
             "x-problems": [problem.slug for problem in problems],

@@ -42,7 +42,8 @@ class Operation:
     """A method of a path.
 
     ``query`` and ``body`` are the structs that validate, so that the document tells the truth;
-    several types of ``body`` or ``answer`` are alternatives, none is no content. ``headers`` are
+    several types of ``body`` or ``answer`` are alternatives, none is no content; ``other_answer``
+    is another good one: its status, its types and what it is. ``headers`` are
     those that it takes, ``problems`` what may go wrong beside what can with all of its kind;
     ``public`` ones need no token.
     """
@@ -57,6 +58,7 @@ class Operation:
     answer: tuple[Any, ...]
     answer_description: str
     answer_media_type: str = JSON
+    other_answer: tuple[int, tuple[Any, ...], str] | None = None
     query: type[msgspec.Struct] = NoQuery
     body: tuple[type[msgspec.Struct], ...] = ()
     headers: Mapping[str, str] = MappingProxyType({})

@@ -27,6 +27,7 @@ from webhook.domain.errors import (
     FieldError,
     InvalidInput,
     NotFound,
+    NotSupported,
     PayloadTooLarge,
     StoreFull,
     StoreUnavailable,
@@ -103,6 +104,12 @@ INVALID = Problem(
 INTERNAL = Problem(
     "internal", 500, "Internal error", "Not your fault; the log of the service has it by its id."
 )
+NOT_SUPPORTED = Problem(
+    "not-supported",
+    501,
+    "The stores cannot do that",
+    "Run the service on stores that keep what this takes, as those that come with it do.",
+)
 STORE_UNAVAILABLE = Problem(
     "store-unavailable",
     503,
@@ -135,6 +142,7 @@ PROBLEMS: dict[type[WebhookError], Problem] = {
     UnsupportedMedia: UNSUPPORTED_MEDIA,
     InvalidInput: INVALID,
     StoreFull: STORE_FULL,
+    NotSupported: NOT_SUPPORTED,
     StoreUnavailable: STORE_UNAVAILABLE,
     TokenNotConfigured: NO_TOKEN,
 }

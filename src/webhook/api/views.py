@@ -20,6 +20,7 @@ from webhook.domain.model import (
 )
 from webhook.domain.retry import RetryPolicy
 from webhook.engine.probe import ProbeResult
+from webhook.engine.switch import SendingStatus
 from webhook.ports import AcceptedEvent
 
 Time = Annotated[
@@ -103,6 +104,32 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class HealthView(msgspec.Struct, frozen=True, kw_only=True):
+    """How an endpoint does."""
+
+    failures: Annotated[
+        int,
+        Meta(
+            description="Attempts that failed in a row; while its circuit is open, none is counted."
+        ),
+    ]
+    failing_since: Annotated[Time | None, Meta(description="When the first of them failed.")]
+    open_until: Annotated[
+        Time | None,
+        Meta(description="Nothing is sent before then, and then one at a time; null if it does."),
+    ]
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> Self:
+        """Make the view of an endpoint's health."""
+        since, until = endpoint.failing_since, endpoint.open_until
+        return cls(
+            failures=endpoint.failures,
+            failing_since=None if since is None else rfc3339(since),
+            open_until=None if until is None else rfc3339(until),
+        )
+
+
 class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     """A receiver, without its secrets and without the values of its headers."""
 
@@ -117,8 +144,11 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     header_names: list[str]
     retry: RetryPolicy | None
     timeout_ms: int | None
+    concurrency_max: int | None
+    rate_limit_per_second: float | None
     status: EndpointStatus
     active: bool
+    health: HealthView
     created_at: Time
     updated_at: Time
     secret: Annotated[
@@ -141,8 +171,11 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
             header_names=sorted(endpoint.headers),
             retry=endpoint.retry,
             timeout_ms=endpoint.timeout_ms,
+            concurrency_max=endpoint.concurrency_max,
+            rate_limit_per_second=endpoint.rate_limit_per_second,
             status=endpoint.status,
             active=endpoint.active,
+            health=HealthView.of(endpoint),
             created_at=rfc3339(endpoint.created_at),
             updated_at=rfc3339(endpoint.updated_at),
             secret=secret,
@@ -161,6 +194,19 @@ class EndpointsMade(msgspec.Struct, frozen=True):
     """The endpoints that a batch made, in its order."""
 
     data: list[EndpointView]
+
+
+class SendingView(msgspec.Struct, frozen=True, kw_only=True):
+    """The operator's switch, which holds for all tenants."""
+
+    paused: bool
+    paused_since: Time | None
+
+    @classmethod
+    def of(cls, status: SendingStatus) -> Self:
+        """Make the view of the switch."""
+        since = status.paused_since
+        return cls(paused=status.paused, paused_since=None if since is None else rfc3339(since))
 
 
 class SecretView(msgspec.Struct, frozen=True):
@@ -286,6 +332,15 @@ class Replayed(msgspec.Struct, frozen=True):
     delivery: DeliveryView
     started: Annotated[
         bool, Meta(description="Whether a new run began; false when it was pending anyway.")
+    ]
+
+
+class Canceled(msgspec.Struct, frozen=True):
+    """A delivery that is not sent any more, or had ended before."""
+
+    delivery: DeliveryView
+    canceled: Annotated[
+        bool, Meta(description="Whether this canceled it; false when it had ended anyway.")
     ]
 
 

@@ -11,6 +11,7 @@ from webhook.cli.emit import emit
 from webhook.cli.flags import with_settings
 from webhook.cli.migrate import migrate
 from webhook.cli.serve import serve
+from webhook.cli.switch import pause, resume
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,3 +46,5 @@ def webhook(
 app.command()(with_settings()(serve))
 app.command()(with_settings("api_token", "store")(emit))
 app.command()(with_settings("store")(migrate))
+app.command()(with_settings("store")(pause))
+app.command()(with_settings("store")(resume))

@@ -91,6 +91,13 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     retention_days: Annotated[
         float, Meta(description="How long events and their ended deliveries are kept.")
     ] = 30.0
+    pending_days: Annotated[
+        float,
+        Meta(
+            description="How long a delivery may be pending before it is canceled; meanwhile its "
+            "event is kept, whatever retention_days says."
+        ),
+    ] = 30.0
     allow_private_hosts: Annotated[
         bool, Meta(description="Let endpoints be on private and loopback addresses.")
     ] = False
@@ -109,6 +116,7 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         _within("concurrency", self.concurrency, 1, 10_000)
         _within("lease_ms", self.lease_ms, LEASE_MS_MIN, 900_000)
         _within("retention_days", self.retention_days, 1, 36_500)
+        _within("pending_days", self.pending_days, 1, 36_500)
         for delay in self.retry_schedule_s or ():
             _within("retry_schedule_s", delay, 0, DELAY_MAX_MS / 1000)
         if len(self.retry_schedule_s or ()) > RETRIES_MAX:

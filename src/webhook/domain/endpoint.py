@@ -14,7 +14,7 @@ from webhook.domain.event import TENANT_DEFAULT, name_problem, tenant_problem
 from webhook.domain.event_types import pattern_problem
 from webhook.domain.headers import check_headers
 from webhook.domain.json_text import check_text, escape
-from webhook.domain.model import Endpoint, EndpointStatus
+from webhook.domain.model import HEALTHY, Endpoint, EndpointStatus
 from webhook.domain.retry import RetryPolicy
 from webhook.domain.secret import SigningSecret, secret_bytes
 from webhook.domain.url_rules import UrlRules, check_url
@@ -30,6 +30,14 @@ FilterValues = dict[str, list[str | int | float | bool]]
 Filters = Annotated[
     FilterValues,
     Meta(description="Metadata key to accepted values; all keys must match, any value of each."),
+]
+CONCURRENCY_MAX = 1_000
+RATE_MIN, RATE_MAX = 0.01, 1_000.0
+ConcurrencyMax = Annotated[
+    int | None, Meta(description=f"Most attempts under way at once, 1 to {CONCURRENCY_MAX}.")
+]
+RateLimit = Annotated[
+    float | None, Meta(description=f"Most attempts started in a second, {RATE_MIN} to {RATE_MAX}.")
 ]
 TimeoutMs = Annotated[
     int | None, Meta(description=f"Deadline of one attempt, 1 to {TIMEOUT_MS_MAX} ms.")
@@ -56,6 +64,8 @@ class EndpointInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = None
     retry: RetryPolicy | None = None
     timeout_ms: TimeoutMs = None
+    concurrency_max: ConcurrencyMax = None
+    rate_limit_per_second: RateLimit = None
 
     def __repr__(self) -> str:
         """Hide URL, header values and secret from logs."""
@@ -76,10 +86,24 @@ class EndpointPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     headers: dict[str, str] | UnsetType | None = UNSET
     retry: RetryPolicy | UnsetType | None = UNSET
     timeout_ms: TimeoutMs | UnsetType = UNSET
+    concurrency_max: ConcurrencyMax | UnsetType = UNSET
+    rate_limit_per_second: RateLimit | UnsetType = UNSET
 
     def __repr__(self) -> str:
         """Hide URL and header values from logs."""
         return "EndpointPatch(...)"
+
+
+# What a change replaces without a rule of its own.
+_PLAIN_FIELDS = (
+    "external_id",
+    "name",
+    "description",
+    "retry",
+    "timeout_ms",
+    "concurrency_max",
+    "rate_limit_per_second",
+)
 
 
 def new_endpoint(
@@ -114,6 +138,8 @@ def new_endpoint(
         secrets=() if value is None else (SigningSecret(value),),
         retry=given.retry,
         timeout_ms=given.timeout_ms,
+        concurrency_max=given.concurrency_max,
+        rate_limit_per_second=given.rate_limit_per_second,
         status=_status(given.active, given.status, EndpointStatus.ACTIVE),
     )
     _check(endpoint, reserved_headers)
@@ -138,9 +164,7 @@ def patched(
 ) -> Endpoint:
     """Return the endpoint with the changes, one revision on; raises ``InvalidInput``."""
     changes: dict[str, Any] = {
-        name: value
-        for name in ("external_id", "name", "description", "retry", "timeout_ms")
-        if (value := getattr(patch, name)) is not UNSET
+        name: value for name in _PLAIN_FIELDS if (value := getattr(patch, name)) is not UNSET
     }
     if patch.url is not UNSET:
         changes["url"] = check_url(patch.url, rules)
@@ -153,6 +177,8 @@ def patched(
     active = None if patch.active is UNSET else patch.active
     status = None if patch.status is UNSET else patch.status
     changes["status"] = _status(active, status, endpoint.status)
+    if changes["status"] is EndpointStatus.ACTIVE and not endpoint.active:
+        changes |= HEALTHY
     changes["updated_at"] = max(now, endpoint.updated_at)
     changes["revision"] = endpoint.revision + 1
     changed = msgspec.structs.replace(endpoint, **changes)
@@ -194,6 +220,7 @@ def _check(endpoint: Endpoint, reserved_headers: Iterable[str]) -> None:
     timeout_ms = endpoint.timeout_ms
     if timeout_ms is not None and not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
         raise InvalidInput.at("/timeout_ms", f"Is 1 to {TIMEOUT_MS_MAX} ms.")
+    _check_limits(endpoint)
     retry = endpoint.retry
     if retry and retry.schedule_s is not None and retry.retry_delay_ms is not None:
         raise InvalidInput.at("/retry", "schedule_s contradicts retry_delay_ms; give one of them.")
@@ -220,3 +247,12 @@ def _check_filters(endpoint: Endpoint) -> None:
         for value in values:
             if isinstance(value, str):
                 check_text(value, pointer)
+
+
+def _check_limits(endpoint: Endpoint) -> None:
+    concurrency, rate = endpoint.concurrency_max, endpoint.rate_limit_per_second
+    if concurrency is not None and not 1 <= concurrency <= CONCURRENCY_MAX:
+        raise InvalidInput.at("/concurrency_max", f"Is 1 to {CONCURRENCY_MAX}; null is no limit.")
+    if rate is not None and not RATE_MIN <= rate <= RATE_MAX:
+        detail = f"Is {RATE_MIN:g} to {RATE_MAX:g}; null is no limit."
+        raise InvalidInput.at("/rate_limit_per_second", detail)

@@ -6,6 +6,7 @@
     ├── NotFound            no such thing, or not in this tenant
     ├── Conflict            the name is taken by other content, or the row has moved on
     ├── ConfigError         a setting is out of range or contradicts another
+    ├── NotSupported        the stores lack what that takes
     ├── SchemaError         the database's schema does not fit this code
     └── StoreUnavailable    the store did not answer, or the outcome is unknown
         └── StoreFull       its disk is full
@@ -75,6 +76,10 @@ class Conflict(WebhookError):  # noqa: N818 - named after what the caller sees
 
 class ConfigError(WebhookError):
     """A setting is out of range."""
+
+
+class NotSupported(WebhookError):  # noqa: N818 - named after what the caller sees
+    """The stores of this service cannot do that."""
 
 
 class SchemaError(WebhookError):

@@ -45,6 +45,14 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     completed_at: int | None = None
     disable_endpoint: bool = False
 
+    @property
+    def failed_at(self) -> int | None:
+        """When the attempt failed, epoch ms; None if it succeeded or nobody knows."""
+        attempt = self.attempt
+        if attempt is None or attempt.error_kind in (None, ErrorKind.INTERRUPTED):
+            return None
+        return attempt.started_at + attempt.latency_ms
+
 
 def _settle(
     delivery: Delivery,

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from webhook.domain.health import FAILURES_MAX
 from webhook.domain.ids import DeliveryRef, key_time_ms
 from webhook.domain.retry import RetryPolicy
 from webhook.domain.secret import SigningSecret
@@ -71,7 +72,11 @@ class ErrorKind(StrEnum):
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A receiver. ``revision`` rises with every change and guards against lost updates."""
+    """A receiver. ``revision`` rises with every change and guards against lost updates.
+
+    ``failures`` in a row, since ``failing_since``, and the end of the open circuit, ``open_until``,
+    are kept by the settles and never by an update; see ``domain/health.py``.
+    """
 
     id: str
     tenant: str
@@ -88,12 +93,23 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[SigningSecret, ...] = ()
     retry: RetryPolicy | None = None
     timeout_ms: int | None = None
+    concurrency_max: int | None = None
+    rate_limit_per_second: float | None = None
     status: EndpointStatus = EndpointStatus.ACTIVE
+    failures: int = 0
+    failing_since: int | None = None
+    open_until: int | None = None
 
     @property
     def active(self) -> bool:
         """Whether new deliveries are made and pending ones are sent."""
         return self.status is EndpointStatus.ACTIVE
+
+    @property
+    def gated(self) -> bool:
+        """Whether a limit or its circuit bounds what of it may be under way."""
+        limited = self.concurrency_max is not None or self.rate_limit_per_second is not None
+        return limited or self.failures >= FAILURES_MAX
 
     def live_secrets(self, now: int) -> list[str]:
         """Return the secrets that sign now, newest first."""
@@ -102,6 +118,20 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Hide URL path, header values and secrets from logs and tracebacks."""
         return f"Endpoint(id={self.id!r}, tenant={self.tenant!r}, status={self.status.value!r})"
+
+
+# The health of an endpoint that begins anew.
+HEALTHY: dict[str, Any] = {"failures": 0, "failing_since": None, "open_until": None}
+
+
+def with_health_of(endpoint: Endpoint, stored: Endpoint) -> Endpoint:
+    """Return the endpoint with the health of another reading of it, to compare the rest."""
+    return msgspec.structs.replace(
+        endpoint,
+        failures=stored.failures,
+        failing_since=stored.failing_since,
+        open_until=stored.open_until,
+    )
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,8 +188,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     ``claim`` is the fence, raised by each claim and never reset. ``attempts_made`` counts requests
     over all runs, ``run_start`` is its value when the present run began (a replay starts one).
-    ``interruptions`` counts claims in a row whose outcome nobody reported. ``due_at`` is when the
-    next attempt is due, or the end of the lease while leased.
+    ``run_started_at`` is when that was, None for the first run of a delivery that the accept made;
+    a claim may leave it out. ``interruptions`` counts claims in a row whose outcome nobody
+    reported. ``due_at`` is when the next attempt is due, or the end of the lease while leased.
     """
 
     endpoint_id: str
@@ -172,6 +203,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     due_at: int | None = None
     attempts_made: int = 0
     run_start: int = 0
+    run_started_at: int | None = None
     interruptions: int = 0
     reason: str | None = None
     completed_at: int | None = None
@@ -202,6 +234,11 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     def created_at(self) -> int:
         """When the event was accepted."""
         return key_time_ms(self.key)
+
+    @property
+    def pending_since(self) -> int:
+        """When its present run began; only while it is pending does it wait since then."""
+        return self.created_at if self.run_started_at is None else self.run_started_at
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

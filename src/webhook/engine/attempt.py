@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from webhook.domain.config import SETTLE_MARGIN_MS, WebhookConfig
 from webhook.domain.errors import StoreUnavailable
+from webhook.domain.health import RATE_AHEAD_MS
 from webhook.domain.lifecycle import Settlement, cancel, decide, give_up, postpone, release
 from webhook.domain.model import Delivery, Endpoint, Outcome
 from webhook.domain.url_rules import url_host
+from webhook.engine.held import Held
 from webhook.engine.request import build_headers
 from webhook.ports import (
     ENDPOINT_REMOVED,
@@ -16,12 +19,16 @@ from webhook.ports import (
     Claimed,
     Clock,
     Sender,
+    WebhookDeliveryStore,
     WebhookEndpointStore,
 )
 
 _log = logging.getLogger("webhook.delivery")
 PAUSED_WAIT_MS = 60_000
 LOOK_UP_WAIT_MS = 5_000
+# An attempt that waited longer than this for its slot has missed the start that its rate gave.
+LATE_MS = 50
+_STARTS_MAX = 3
 
 
 def has_time(clock: Clock, timeout_ms: int, lease_end_ms: float) -> bool:
@@ -35,6 +42,7 @@ class Attempt:
     def __init__(
         self,
         *,
+        delivery_store: WebhookDeliveryStore,
         endpoint_store: WebhookEndpointStore,
         sender: Sender,
         clock: Clock,
@@ -42,6 +50,7 @@ class Attempt:
         config: WebhookConfig,
         timeout_ms_max: int | None,
     ) -> None:
+        self._deliveries = delivery_store
         self._endpoints = endpoint_store
         self._sender = sender
         self._clock = clock
@@ -49,8 +58,9 @@ class Attempt:
         self._config = config
         self._timeout_ms_max = timeout_ms_max
 
-    async def make(self, claimed: Claimed, lease_end_ms: float) -> Settlement:
+    async def make(self, held: Held) -> Settlement:
         """Send, unless the delivery is to end, to wait or to be given back instead."""
+        claimed = held.claimed
         delivery = claimed.delivery
         try:
             endpoint = claimed.endpoint or await self._look_up(delivery.endpoint_id)
@@ -67,10 +77,40 @@ class Attempt:
         if (gone := give_up(delivery, now)) is not None:
             return gone
         timeout_ms = endpoint.timeout_ms or self._config.timeout_ms
-        too_slow = timeout_ms > (self._timeout_ms_max or timeout_ms)
-        if too_slow or not has_time(self._clock, timeout_ms, lease_end_ms):
-            return release(delivery, now)
+        if not await self._may_start(held, endpoint, timeout_ms):
+            return release(delivery, self._clock.now_ms())
         return await self._send(claimed, endpoint, timeout_ms)
+
+    async def _may_start(self, held: Held, endpoint: Endpoint, timeout_ms: int) -> bool:
+        if timeout_ms > (self._timeout_ms_max or timeout_ms):
+            return False
+        on_time = await self._keeps_rate(held, endpoint)
+        return on_time and has_time(self._clock, timeout_ms, held.lease_end_ms)
+
+    async def _keeps_rate(self, held: Held, endpoint: Endpoint) -> bool:
+        """Whether the attempt may start now; one that has missed its start takes another one.
+
+        Starts that were missed together would else come together.
+        """
+        if endpoint.rate_limit_per_second is None:
+            return True
+        start_ms = held.start_ms
+        for _ in range(_STARTS_MAX):
+            if self._clock.monotonic_ms() - start_ms <= LATE_MS:
+                return True
+            asked_ms = self._clock.monotonic_ms()
+            try:
+                wait_ms = await self._deliveries.take_start(
+                    endpoint.id, self._clock.now_ms(), RATE_AHEAD_MS
+                )
+            except StoreUnavailable as error:
+                _log.warning("no start for endpoint %s: %s", endpoint.id, error)
+                return False
+            if wait_ms > RATE_AHEAD_MS:
+                return False
+            start_ms = asked_ms + wait_ms
+            await self._clock.wait(asyncio.Event(), start_ms - self._clock.monotonic_ms())
+        return self._clock.monotonic_ms() - start_ms <= LATE_MS
 
     async def _send(self, claimed: Claimed, endpoint: Endpoint, timeout_ms: int) -> Settlement:
         delivery = claimed.delivery

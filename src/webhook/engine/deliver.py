@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from webhook.domain.config import TIMEOUT_MS_MAX, WebhookConfig
 from webhook.domain.errors import StoreUnavailable
-from webhook.domain.lifecycle import interrupt, release
-from webhook.engine.attempt import Attempt, has_time
+from webhook.engine.attempt import Attempt
+from webhook.engine.held import held_since
 from webhook.engine.limits import Limits
-from webhook.engine.settle import STORE_PAUSE_MS, Settler
+from webhook.engine.settle import STORE_PAUSE_MS, WAKE_DELAY_MS_MAX, Settler
+from webhook.engine.slots import Slots
 from webhook.engine.walk import walk
 from webhook.ports import (
     Chance,
@@ -58,13 +58,9 @@ class Deliverer:
         self._chance = chance
         self._config = config
         self._limits = limits
-        self._per_endpoint = limits.per_endpoint or max(1, limits.slots // 4)
         self.taken = 0
-        self._reserved = 0
-        self._in_flight: Counter[str] = Counter()
-        self._waiting: deque[tuple[Claimed, float]] = deque()
-        self._attempts: dict[asyncio.Task[None], Claimed] = {}
-        self._attempt = Attempt(
+        attempt = Attempt(
+            delivery_store=persistence.delivery_store,
             endpoint_store=persistence.endpoint_store,
             sender=sender,
             clock=clock,
@@ -80,7 +76,20 @@ class Deliverer:
             linger_ms=limits.linger_ms,
             note_progress=self._note_progress,
         )
+        self._slots = Slots(
+            limits,
+            attempt=attempt,
+            settler=self._settler,
+            clock=clock,
+            config=config,
+            note_progress=self._note_progress,
+        )
         self._claiming = self.more = False
+        # What the last claim said of gates, whether any claim took something behind one, and how
+        # many outcomes were settled when the last one began.
+        self._held_back = self._took_gated = False
+        self._next_gate_at: int | None = None
+        self._ended_before = 0
         self._claims_ended = 0
         self._claimed_at_ms = 0.0
         self._had_no_room = False
@@ -99,11 +108,11 @@ class Deliverer:
         the loop, which would starve else while one accept follows another. Not while as many as
         there are slots wait for endpoints that have their share.
         """
-        free = self._free()
+        free = self._slots.free
         if shared:
             free = (free - max(1, self._limits.slots // 4) + 1) // 2
-        free = max(0, min(free, self._limits.slots - len(self._waiting)))
-        self._reserved += free
+        free = max(0, min(free, self._limits.slots - len(self._slots.waiting)))
+        self._slots.reserved += free
         return FirstAttempts(
             limit=free,
             lease_ms=self._config.lease_ms,
@@ -112,11 +121,10 @@ class Deliverer:
         )
 
     def begin(self, first: FirstAttempts, claimed: Iterable[Claimed], asked_ms: float) -> None:
-        """Give the reserved slots back and start what was leased; see ``_lease_ends``."""
-        self._reserved -= first.limit
+        """Give the reserved slots back and start what was leased; see ``held_since``."""
+        self._slots.reserved -= first.limit
         if not self._abandoned:
-            self._waiting.extend(_lease_ends(claimed, asked_ms))
-            self._start_waiting()
+            self._slots.add(held_since(claimed, asked_ms))
         self._progress.set()
         if self._had_no_room:
             self._wake.set()
@@ -144,27 +152,54 @@ class Deliverer:
         """Deliver until nothing is due, or as much as may be taken has been, or time is up.
 
         Time is up when the monotonic clock passes ``until_ms``. Return whether due work may be left
-        of which nobody has been told. Raises ``StoreUnavailable`` when three claims in a row fail;
-        what is under way is finished before.
+        of which nobody has been told; for what a gate holds back see ``gate_wait_ms``. Raises
+        ``StoreUnavailable`` when three claims in a row fail; what is under way is finished before.
         """
-        empty = 0
+        empty = gate_waits = 0
         while until_ms is None or self._clock.monotonic_ms() < until_ms:
             took = await self._claim_patiently()
             if took:
                 empty = 0
             elif self.busy and (took is None or self.more):
                 await self._wait_for_change()
+            elif self.busy and self._at_a_gate and gate_waits != self._limits.gate_waits:
+                gate_waits += 1
+                await self._wait_for_a_gate()
             else:
                 await self.finish()
+                if self._made_room and (took is None or gate_waits == self._limits.gate_waits):
+                    return self._next_gate_at is None
                 # What was given back is due again, and a walk past many paused lanes goes on.
                 due_at = self._settler.next_due_at
                 due = self.more or (due_at is not None and due_at <= self._clock.now_ms())
                 empty += 1
-                if took is None or not due or empty > _EMPTY_CLAIMS_MAX:
+                if took is None or not (due or self._made_room) or empty > _EMPTY_CLAIMS_MAX:
                     return due and took is not None
-        self._release_waiting()
+        self._slots.release_waiting()
         await self.finish()
         return True
+
+    @property
+    def _at_a_gate(self) -> bool:
+        """Whether more is due behind a gate that what this claimer took of it may open."""
+        return self._held_back and self._took_gated
+
+    @property
+    def _made_room(self) -> bool:
+        """Whether something was settled since the last claim that may have opened its gate."""
+        return self._at_a_gate and self._settler.ended > self._ended_before
+
+    @property
+    def gate_wait_ms(self) -> int | None:
+        """After how long to wake somebody for a gate that the last claim found shut.
+
+        None if there is none, or none soon, or if this claimer took nothing behind any: who took
+        the last of it wakes the next one, so that hints never grow in number.
+        """
+        if self._next_gate_at is None or not self._took_gated:
+            return None
+        wait_ms = max(0, self._next_gate_at - self._clock.now_ms())
+        return wait_ms if wait_ms <= WAKE_DELAY_MS_MAX else None
 
     async def deliver_some(self) -> bool:
         """Claim once and deliver that; return whether there was anything."""
@@ -182,13 +217,13 @@ class Deliverer:
         try:
             return await self._claim_into_slots()
         except StoreUnavailable:
-            self._release_waiting()
+            self._slots.release_waiting()
             await self.finish()
             raise
 
     async def finish(self) -> None:
         """Wait until nothing is under way or to be settled, and no accept will begin more."""
-        await self._until(lambda: not (self.busy or self._reserved))
+        await self._until(lambda: not (self.busy or self._slots.reserved))
 
     async def finish_present(self) -> bool:
         """Wait for what is under way and its settle, not for what comes meanwhile.
@@ -198,13 +233,9 @@ class Deliverer:
         given_back = self._settler.given_back
         claims = self._claims_ended + self._claiming
         await self._until(lambda: self._claims_ended >= claims)
-        held = [*self._attempts.values(), *(claimed for claimed, _ in self._waiting)]
-        present = {claimed.delivery.ref for claimed in held}
+        present = {held.claimed.delivery.ref for held in self._slots.held}
         await self._until(
-            lambda: (
-                present.isdisjoint(c.delivery.ref for c in self._attempts.values())
-                and present.isdisjoint(c.delivery.ref for c, _ in self._waiting)
-            )
+            lambda: present.isdisjoint(held.claimed.delivery.ref for held in self._slots.held)
         )
         added = self._settler.added
         await self._until(lambda: self._settler.ended >= added)
@@ -217,47 +248,31 @@ class Deliverer:
         """
         self._abandoned = True
         self._settler.hurry()
-        self._release_waiting()
-        attempts = dict(self._attempts)
-        for task in attempts:
-            task.cancel()
-        await asyncio.gather(*attempts, return_exceptions=True)
-        now, lease_end_ms = self._clock.now_ms(), self._clock.monotonic_ms()
-        broken_off = [claimed for task, claimed in attempts.items() if task.cancelled()]
-        for claimed in broken_off:
-            self._settler.add(interrupt(claimed.delivery, now), lease_end_ms)
+        broken_off = await self._slots.break_off()
         await self._until(lambda: not self.busy)
-        return len(broken_off)
-
-    def _release_waiting(self) -> None:
-        while self._waiting:
-            claimed, lease_end_ms = self._waiting.popleft()
-            self._settler.add(release(claimed.delivery, self._clock.now_ms()), lease_end_ms)
+        return broken_off
 
     @property
     def under_way(self) -> int:
         """How many attempts are under way."""
-        return len(self._attempts)
+        return len(self._slots.attempts)
 
     @property
     def busy(self) -> bool:
         """Whether anything is claimed, waits, is under way or is to be settled."""
-        return bool(self._claiming or self._waiting or self._attempts or self._settler.busy)
+        return bool(self._claiming or self._slots.held or self._settler.busy)
 
     def _note_progress(self) -> None:
         self._progress.set()
         self._wake.set()
 
-    def _free(self) -> int:
-        return self._limits.slots - len(self._attempts) - self._reserved
-
     def _room(self) -> int:
         """How many deliveries a claim may take now."""
-        free = self._free()
+        free = self._slots.room
         self._had_no_room = free <= 0 or self._small_claim_wait_ms() > 0
         if self._had_no_room:
             return 0
-        ahead = self._limits.ahead - len(self._waiting) - len(self._attempts)
+        ahead = self._limits.ahead - len(self._slots.held)
         room = min(max(free, ahead), self._config.batch_size)
         take_max = self._limits.take_max
         return room if take_max is None else min(room, take_max - self.taken)
@@ -268,7 +283,7 @@ class Deliverer:
         Claiming a few at a time would cost a round trip for each; but attempts that hang must not
         hold up what the other slots could send.
         """
-        if not self._attempts or self._free() >= self._limits.slots // 4:
+        if not self._slots.attempts or self._slots.free >= self._limits.slots // 4:
             return 0
         return self._claimed_at_ms + _SMALL_CLAIM_EVERY_MS - self._clock.monotonic_ms()
 
@@ -282,11 +297,12 @@ class Deliverer:
             now=self._clock.now_ms(),
             lease_ms=self._config.lease_ms,
             limit=room,
-            per_endpoint=max(self._per_endpoint, self._limits.ahead // 4),
-            in_flight=self._in_flight + self._held,
+            per_endpoint=max(self._slots.per_endpoint, self._limits.ahead // 4),
+            in_flight=self._slots.per_endpoint_held,
             start=self._start,
         )
         self._claiming = True
+        self._ended_before = self._settler.ended
         try:
             return await self._take(await walk(self._store, request), asked_ms)
         finally:
@@ -296,7 +312,11 @@ class Deliverer:
 
     async def _take(self, claim: Claim, asked_ms: float) -> int:
         """Start what was claimed, or let it wait for a slot; return how much it was."""
-        self._settler.next_due_at = claim.next_due_at
+        # The store's times by the clock here, and rather too late than too early.
+        behind_ms = self._clock.now_ms() - claim.now
+        self._settler.next_due_at = _later(claim.next_due_at, behind_ms)
+        self._next_gate_at = _later(claim.next_gate_at, behind_ms)
+        self._held_back = claim.held_back
         self.more = claim.more
         self._claimed_at_ms = self._clock.monotonic_ms()
         # After an empty walk the next one begins elsewhere, so that paused lanes hide nobody.
@@ -305,89 +325,45 @@ class Deliverer:
             # Before sending, so that other claimers share the work.
             await self._wake_queue.wake(0)
         self.taken += len(claim.claimed)
-        self._waiting.extend(_lease_ends(claim.claimed, asked_ms))
-        self._start_waiting()
-        return len(claim.claimed)
+        taken = list(held_since(claim.claimed, asked_ms))
+        self._took_gated |= any(held.gated for held in taken)
+        self._slots.add(taken)
+        return len(taken)
 
     def _idle_ms(self) -> float:
         """How long to wait for a wake-up or a change: until work falls due, or a look is due."""
         idle_ms = float(self._config.batch_timeout_ms)
-        if self._free() > 0 and (small_ms := self._small_claim_wait_ms()) > 0:
+        if self._slots.free > 0 and (small_ms := self._small_claim_wait_ms()) > 0:
             return min(idle_ms, small_ms)
-        due_at = self._settler.next_due_at
-        if due_at is None or self._free() <= 0:
+        times = (self._settler.next_due_at, self._next_gate_at)
+        due_at = min((at for at in times if at is not None), default=None)
+        if due_at is None or self._slots.free <= 0:
             return idle_ms
         return min(idle_ms, max(_IDLE_MS_MIN, due_at - self._clock.now_ms()))
 
     async def _wait_for_change(self) -> None:
         """Wait for the next end of a claim, an attempt or a settle, or for a small claim's time."""
         self._progress.clear()
-        small_ms = self._small_claim_wait_ms() if self._free() > 0 else 0
+        small_ms = self._small_claim_wait_ms() if self._slots.free > 0 else 0
         await self._clock.wait(self._progress, small_ms if small_ms > 0 else None)
+
+    async def _wait_for_a_gate(self) -> None:
+        """Wait until an outcome is settled, which may make room, or until a gate opens by time."""
+        end_ms = None
+        if self._next_gate_at is not None:
+            end_ms = self._clock.monotonic_ms() + self._next_gate_at - self._clock.now_ms()
+        while self.busy and not self._made_room:
+            wait_ms = None if end_ms is None else end_ms - self._clock.monotonic_ms()
+            if wait_ms is not None and wait_ms <= 0:
+                return
+            self._progress.clear()
+            await self._clock.wait(self._progress, wait_ms)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
             self._progress.clear()
             await self._clock.wait(self._progress, None)
 
-    # --- one attempt ------------------------------------------------------------------------------
 
-    def _start_waiting(self) -> None:
-        """Start what waits while there are slots, passing over endpoints that have their share.
-
-        What waited too long for its lease is given back.
-        """
-        kept: list[tuple[Claimed, float]] = []
-        while self._waiting:
-            claimed, lease_end_ms = self._waiting.popleft()
-            if not self._has_time(claimed, lease_end_ms):
-                self._settler.add(release(claimed.delivery, self._clock.now_ms()), lease_end_ms)
-            elif (
-                self._free() > 0
-                and self._in_flight[claimed.delivery.endpoint_id] < self._per_endpoint
-            ):
-                self._start_attempt(claimed, lease_end_ms)
-            else:
-                kept.append((claimed, lease_end_ms))
-        self._waiting.extend(kept)
-
-    @property
-    def _held(self) -> Counter[str]:
-        return Counter(claimed.delivery.endpoint_id for claimed, _ in self._waiting)
-
-    def _has_time(self, claimed: Claimed, lease_end_ms: float) -> bool:
-        """Whether what is left of the lease covers the deadline and the settle."""
-        timeout_ms = (claimed.endpoint and claimed.endpoint.timeout_ms) or self._config.timeout_ms
-        return has_time(self._clock, timeout_ms, lease_end_ms)
-
-    def _start_attempt(self, claimed: Claimed, lease_end_ms: float) -> None:
-        endpoint_id = claimed.delivery.endpoint_id
-        self._in_flight[endpoint_id] += 1
-        self._settler.expect(more=True)
-        task = asyncio.ensure_future(self._deliver(claimed, lease_end_ms))
-        self._attempts[task] = claimed
-        task.add_done_callback(lambda done: self._end_attempt(done, endpoint_id))
-
-    def _end_attempt(self, task: asyncio.Task[None], endpoint_id: str) -> None:
-        del self._attempts[task]
-        self._in_flight[endpoint_id] -= 1
-        if not self._in_flight[endpoint_id]:
-            del self._in_flight[endpoint_id]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # A fault of ours: the lease ends by itself and the delivery is tried again.
-            _log.error("attempt broke off", exc_info=error)
-        self._start_waiting()
-        if not self._attempts:
-            self._settler.expect(more=False)
-        self._note_progress()
-
-    async def _deliver(self, claimed: Claimed, lease_end_ms: float) -> None:
-        self._settler.add(await self._attempt.make(claimed, lease_end_ms), lease_end_ms)
-
-
-def _lease_ends(claimed: Iterable[Claimed], asked_ms: float) -> Iterator[tuple[Claimed, float]]:
-    """Say when each lease ends at the earliest: counted from when it was asked for.
-
-    Where the claimer's clock counts, that is when it began, however long the store took.
-    """
-    return ((one, asked_ms + one.lease_left_ms) for one in claimed)
+def _later(at: int | None, ms: int) -> int | None:
+    return None if at is None else at + ms

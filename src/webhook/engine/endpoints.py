@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from webhook.domain.config import WebhookConfig
@@ -30,6 +31,9 @@ from webhook.ports import (
     WakeQueue,
     WebhookPersistence,
 )
+
+# How long a probe waits for a start that the endpoint's rate gives.
+PROBE_WAIT_MS = 10_000
 
 
 class EndpointService:
@@ -105,7 +109,7 @@ class EndpointService:
         elif self.config.secret_key is None:
             secret = make_secret(self._chance.random_bytes(BYTES_MADE))
         endpoint_id = f"ep_{self._keys(now)}"
-        return new_endpoint(
+        made = new_endpoint(
             given,
             endpoint_id=endpoint_id,
             now=now,
@@ -113,6 +117,17 @@ class EndpointService:
             secret=secret,
             reserved_headers=(self.config.signature_header,),
         )
+        self._check_limits(made)
+        return made
+
+    def _check_limits(self, endpoint: Endpoint) -> None:
+        """Refuse limits that nobody would keep."""
+        if self._persistence.joint:
+            return
+        for name in ("concurrency_max", "rate_limit_per_second"):
+            if getattr(endpoint, name) is not None:
+                detail = "Needs a store that keeps endpoints and deliveries together."
+                raise InvalidInput.at(f"/{name}", detail)
 
     async def update_endpoint(
         self, endpoint_id: str, changes: EndpointPatch, *, tenant: str | None = None
@@ -126,8 +141,9 @@ class EndpointService:
             rules=self._rules,
             reserved_headers=(self.config.signature_header,),
         )
+        self._check_limits(changed)
         await self._endpoints.update(changed)
-        if changed.active and not endpoint.active:
+        if _lets_more_through(changed, endpoint):
             await self._wake_queue.wake(0)
         return changed
 
@@ -156,8 +172,13 @@ class EndpointService:
     async def probe_endpoint(
         self, endpoint_id: str, event: WebhookEvent | None = None, *, tenant: str | None = None
     ) -> ProbeResult:
-        """Send exactly one request to the endpoint, whatever its status; nothing is stored."""
+        """Send exactly one request to the endpoint, whatever its status; nothing is stored.
+
+        It takes one of the starts that the endpoint's rate gives, and waits for it; ``Conflict``
+        says when the next one comes if that is more than ``PROBE_WAIT_MS`` ahead.
+        """
         endpoint = await self.get_endpoint(endpoint_id, tenant=tenant)
+        await self._take_start(endpoint)
         key = self._keys(self._clock.now_ms())
         return await probe(
             endpoint,
@@ -167,3 +188,22 @@ class EndpointService:
             config=self.config,
             event=event,
         )
+
+    async def _take_start(self, endpoint: Endpoint) -> None:
+        if endpoint.rate_limit_per_second is None:
+            return
+        wait_ms = await self._persistence.delivery_store.take_start(
+            endpoint.id, self._clock.now_ms(), PROBE_WAIT_MS
+        )
+        if wait_ms > PROBE_WAIT_MS:
+            seconds = -(-wait_ms // 1000)
+            raise Conflict(f"The endpoint's rate lets the next request through in {seconds} s.")
+        await self._clock.wait(asyncio.Event(), wait_ms)
+
+
+def _lets_more_through(changed: Endpoint, before: Endpoint) -> bool:
+    """Whether what waits may go on: the endpoint is active again, or its limits are others."""
+    limits = (changed.concurrency_max, changed.rate_limit_per_second)
+    return changed.active and (
+        not before.active or limits != (before.concurrency_max, before.rate_limit_per_second)
+    )

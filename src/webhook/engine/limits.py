@@ -12,7 +12,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     ``ahead`` deliveries may be claimed at once to wait for a slot, which saves round trips where
     each is dear; ``take_max`` bounds what it claims in all. ``linger_ms`` is how long an outcome
     waits for others to be settled together with. ``timeout_ms_max`` bounds the endpoints that it
-    sends to: those that need more are given back.
+    sends to: those that need more are given back. ``gate_waits`` is how often it waits for what it
+    sends to a limited endpoint, so as to claim more of it; None is as often as there is more.
     """
 
     slots: int
@@ -21,3 +22,4 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     take_max: int | None = None
     linger_ms: float = 0
     timeout_ms_max: int | None = None
+    gate_waits: int | None = None

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple, Self
 from webhook.domain.config import WebhookConfig
 from webhook.domain.errors import Conflict, InvalidInput, NotFound, WebhookError
 from webhook.domain.event import TENANT_DEFAULT, WebhookEvent, name_problem
-from webhook.domain.ids import parse_delivery_id
-from webhook.domain.model import Delivery, DeliveryState, DeliveryStatus, Event, NewEvent
+from webhook.domain.model import Delivery, DeliveryState, Event, NewEvent
 from webhook.engine.accept import accept, prepare_all
 from webhook.engine.deliver import Deliverer
-from webhook.engine.endpoints import EndpointService
 from webhook.engine.limits import Limits
 from webhook.engine.pointers import of_the_only_one
+from webhook.engine.recovery import RecoveryService
+from webhook.engine.switch import SwitchService
 from webhook.ports import (
     NO_FIRST_ATTEMPTS,
     AcceptedEvent,
@@ -26,6 +26,7 @@ from webhook.ports import (
     Clock,
     DeliveryQuery,
     EventQuery,
+    Overdue,
     Page,
     Sender,
     SweepReport,
@@ -53,7 +54,7 @@ class Stopped(NamedTuple):
     given_back: int
 
 
-class WebhookService(EndpointService):
+class WebhookService(SwitchService, RecoveryService):
     """Endpoints, events, deliveries. Nothing is opened, drawn or timed before the first call.
 
     ``wakes_somebody`` False says that ``wake_queue`` leads nowhere unless ``start`` is called.
@@ -78,7 +79,6 @@ class WebhookService(EndpointService):
             clock=clock,
             chance=chance,
         )
-        self._deliveries = persistence.delivery_store
         self._wakes_somebody = wakes_somebody
         self._warned = False
         self._background: Deliverer | None = None
@@ -221,36 +221,10 @@ class WebhookService(EndpointService):
 
     # --- deliveries -------------------------------------------------------------------------------
 
-    async def get_delivery(self, delivery_id: str, *, tenant: str | None = None) -> Delivery:
-        """Return a delivery with its attempts; raises ``NotFound``."""
-        await self.initialize()
-        ref = parse_delivery_id(delivery_id)
-        found = None if ref is None else await self._deliveries.get_delivery(tenant, ref)
-        if found is None:
-            raise NotFound(f"There is no delivery {delivery_id[:64]!r}.")
-        return found
-
     async def list_deliveries(self, query: DeliveryQuery | None = None) -> Page[Delivery]:
         """Return one page of a tenant's deliveries, newest event first."""
         await self.initialize()
         return await self._deliveries.list_deliveries(query or DeliveryQuery())
-
-    async def replay_delivery(
-        self, delivery_id: str, *, tenant: str | None = None
-    ) -> tuple[Delivery, bool]:
-        """Deliver once more; return the delivery and whether a new run was started.
-
-        A pending delivery is left as it is. Raises ``NotFound``, or ``Conflict`` when its endpoint
-        was removed.
-        """
-        before = await self.get_delivery(delivery_id, tenant=tenant)
-        if before.status is DeliveryStatus.PENDING:
-            return before, False
-        replayed = await self._deliveries.replay(tenant, before.ref, self._clock.now_ms())
-        if replayed is None:
-            raise NotFound(f"There is no delivery {delivery_id[:64]!r}.")
-        await self._wake_queue.wake(0)
-        return replayed, True
 
     # --- delivering -------------------------------------------------------------------------------
 
@@ -273,6 +247,7 @@ class WebhookService(EndpointService):
         self._tasks = [
             asyncio.ensure_future(self._background.run(wake, self._stop)),
             asyncio.ensure_future(self._sweep_for_ever(self._stop)),
+            asyncio.ensure_future(self._recover_for_ever(self._stop)),
         ]
 
     def stop_claiming(self) -> None:
@@ -280,6 +255,8 @@ class WebhookService(EndpointService):
         if self._stop is not None and self._wake is not None:
             self._stop.set()
             self._wake.set()
+            if self._recovery_due is not None:
+                self._recovery_due.set()
 
     async def stop(self, grace_ms: float | None = None) -> Stopped:
         """Stop claiming, and finish what is under way; what takes longer is given back.
@@ -323,25 +300,33 @@ class WebhookService(EndpointService):
     ) -> bool:
         """Claim and deliver until nothing is due, or ``limits`` or ``budget_ms`` are used up.
 
-        Return whether due work may be left; a hint was sent for it. Raises ``StoreUnavailable``
-        when the store does not answer for long.
+        Return whether due work may be left. A hint was sent for it, or for when a gate opens that
+        time has shut. Raises ``StoreUnavailable`` when the store does not answer for long.
         """
         await self.initialize()
         deliverer = self._new_deliverer(limits or Limits(slots=self.config.concurrency))
         until_ms = None if budget_ms is None else self._clock.monotonic_ms() + budget_ms
         left = await deliverer.drain(until_ms=until_ms)
-        if left:
-            await self._wake_queue.wake(0)
+        wait_ms = 0 if left else deliverer.gate_wait_ms
+        if wait_ms is not None:
+            await self._wake_queue.wake(wait_ms)
         return left
 
-    async def sweep(self, *, pieces: int = SWEEP_PIECES) -> SweepReport:
-        """Tidy up in bounded pieces: removed endpoints' deliveries, events past their retention."""
+    async def sweep(
+        self, *, pieces: int = SWEEP_PIECES, recovery_pieces: int = SWEEP_PIECES
+    ) -> SweepReport:
+        """Tidy up in bounded pieces.
+
+        Cancels what waits for removed endpoints or has been pending for too long, removes what is
+        past its retention, and goes on with recoveries where no background loop does.
+        """
         await self.initialize()
         now = self._clock.now_ms()
         before = now - round(self.config.retention_days * _DAY_MS)
+        overdue = self._overdue(now)
         total = SweepReport()
         for _ in range(pieces):
-            piece = await self._deliveries.sweep(now, before, SWEEP_ROWS)
+            piece = await self._deliveries.sweep(now, before, SWEEP_ROWS, overdue)
             total = SweepReport(
                 canceled=total.canceled + piece.canceled,
                 events_removed=total.events_removed + piece.events_removed,
@@ -350,7 +335,16 @@ class WebhookService(EndpointService):
             )
             if not piece.more:
                 break
+        if self._recoveries is not None:
+            await self._recoveries.remove_ended(before, SWEEP_ROWS)
+        if not self.runs_here:
+            await self.recover_some(pieces=recovery_pieces)
         return total
+
+    def _overdue(self, now: int) -> Overdue:
+        days = self.config.pending_days
+        reason = f"pending for more than {days:g} {'day' if days == 1 else 'days'}"
+        return Overdue(now - round(days * _DAY_MS), reason)
 
     async def _sweep_for_ever(self, stop: asyncio.Event) -> None:
         while not await self._clock.wait(stop, _SWEEP_EVERY_MS):

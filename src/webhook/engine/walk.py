@@ -19,8 +19,19 @@ async def walk(store: WebhookDeliveryStore, request: ClaimRequest) -> Claim:
         here, place = place, claim.next_start
         if _passes(request.start, here, place):
             return claim
-        claim = await store.claim(msgspec.structs.replace(request, start=place))
+        further = await store.claim(msgspec.structs.replace(request, start=place))
+        claim = _with_gates_of(further, claim)
     return claim
+
+
+def _with_gates_of(claim: Claim, before: Claim) -> Claim:
+    """Return the claim that goes on with a walk, and the gates that it met before."""
+    times = [at for at in (before.next_gate_at, claim.next_gate_at) if at is not None]
+    return msgspec.structs.replace(
+        claim,
+        held_back=before.held_back or claim.held_back,
+        next_gate_at=min(times, default=None),
+    )
 
 
 def _passes(start: str, here: str, there: str) -> bool:

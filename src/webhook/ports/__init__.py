@@ -4,12 +4,14 @@ The docstrings are the contract.
 """
 
 from webhook.ports.records import (
+    CANCELED_BY_HAND,
     CLAIM_DUE_MAX,
     ENDPOINT_REMOVED,
     INTERRUPTED,
     LIST_LIMIT_DEFAULT,
     NO_FIRST_ATTEMPTS,
     SCAN_ROWS_MAX,
+    SWEEP_AHEAD_MS,
     AcceptedEvent,
     AcceptResult,
     Claim,
@@ -19,8 +21,15 @@ from webhook.ports.records import (
     EndpointQuery,
     EventQuery,
     FirstAttempts,
+    Overdue,
     Page,
     SweepReport,
+)
+from webhook.ports.recovery import (
+    DOUBLE_CLICK_MS,
+    RecoveryFound,
+    RecoveryQuery,
+    WebhookRecoveryStore,
 )
 from webhook.ports.stores import (
     WebhookDeliveryStore,
@@ -36,12 +45,15 @@ from webhook.ports.world import (
 )
 
 __all__ = [
+    "CANCELED_BY_HAND",
     "CLAIM_DUE_MAX",
+    "DOUBLE_CLICK_MS",
     "ENDPOINT_REMOVED",
     "INTERRUPTED",
     "LIST_LIMIT_DEFAULT",
     "NO_FIRST_ATTEMPTS",
     "SCAN_ROWS_MAX",
+    "SWEEP_AHEAD_MS",
     "AcceptResult",
     "AcceptedEvent",
     "Chance",
@@ -53,7 +65,10 @@ __all__ = [
     "EndpointQuery",
     "EventQuery",
     "FirstAttempts",
+    "Overdue",
     "Page",
+    "RecoveryFound",
+    "RecoveryQuery",
     "Sender",
     "SweepReport",
     "WaitEvent",
@@ -61,4 +76,5 @@ __all__ = [
     "WebhookDeliveryStore",
     "WebhookEndpointStore",
     "WebhookPersistence",
+    "WebhookRecoveryStore",
 ]

@@ -15,6 +15,9 @@ CLAIM_DUE_MAX = 200
 # What every store writes in the same words.
 INTERRUPTED = "the sender stopped before it reported an outcome"
 ENDPOINT_REMOVED = "the endpoint was removed"
+CANCELED_BY_HAND = "canceled by hand"
+# Retries that fall due so soon are looked at by a sweep, which comes round more often than that.
+SWEEP_AHEAD_MS = 150_000
 
 
 class Page[T](msgspec.Struct, frozen=True):
@@ -76,7 +79,8 @@ class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
 class FirstAttempts(msgspec.Struct, frozen=True, kw_only=True):
     """How many deliveries an accept may lease to its caller, who sends them at once.
 
-    Only active endpoints whose timeout is at most ``timeout_ms_max``; the service's default counts
+    None while sending is paused, nor of endpoints that have a limit or keep failing. Only active
+    endpoints whose timeout is at most ``timeout_ms_max``; the service's default counts
     for those that have none, and where the store keeps no endpoints.
     """
 
@@ -106,12 +110,14 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 
     ``endpoint`` is as it is now, None when it was removed or the store does not keep endpoints;
     ``lease_left_ms`` counts from the moment the store answered. The delivery's ``attempts`` and
-    ``due_at`` may be left out.
+    ``due_at`` may be left out. It is not to be sent before ``start_in_ms`` have passed since the
+    claim was asked for: its endpoint has a rate.
     """
 
     delivery: Delivery
     payload: str
     lease_left_ms: int
+    start_in_ms: int = 0
     endpoint: Endpoint | None = None
 
 
@@ -153,14 +159,31 @@ class Claim(msgspec.Struct, frozen=True):
     ``more`` knows nothing of what lies behind.
     ``more`` says whether deliveries of active endpoints that are due remain, also those that
     ``per_endpoint``, ``in_flight`` or a bound held back, and it says so as long as not all that is
-    due has been made ready; ``next_due_at`` is when the next one falls due or the next lease ends,
-    those just given included; None when nothing waits.
+    due has been made ready. ``next_due_at`` is when the next one falls due or the next lease ends,
+    those just given included; None when nothing waits. ``now`` is the time that the store went by;
+    its clock may be another one than the claimer's.
+
+    What an endpoint's limit or its circuit holds back is not ``more`` but ``held_back``, and what
+    the operator's switch does is neither. ``next_gate_at`` is when it is worth while to claim of an
+    endpoint again whose circuit is open or whose rate has no start left, the earliest of those that
+    the walk met. Behind ``concurrency_max`` and behind a probe it goes on when something of the
+    endpoint is settled, at no time that is known. While ``more`` holds, both may be left out.
     """
 
     claimed: list[Claimed]
     more: bool
+    now: int
     next_due_at: int | None
     next_start: str
+    held_back: bool = False
+    next_gate_at: int | None = None
+
+
+class Overdue(msgspec.Struct, frozen=True):
+    """What has been pending since before ``before`` is to be canceled because of ``reason``."""
+
+    before: int
+    reason: str
 
 
 class SweepReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,9 +22,11 @@ from webhook.ports.records import (
     EndpointQuery,
     EventQuery,
     FirstAttempts,
+    Overdue,
     Page,
     SweepReport,
 )
+from webhook.ports.recovery import WebhookRecoveryStore
 
 
 class WebhookEndpointStore(Protocol):
@@ -44,6 +46,7 @@ class WebhookEndpointStore(Protocol):
         Raises ``Conflict`` when the stored revision is another one or, with the pointer
         ``/external_id``, when the external id is taken; ``NotFound`` when its tenant has no such
         endpoint. An update that is stored already, word for word, is a repeat: nothing changes.
+        Its health stays as it is stored; where it was not active and is now, it begins anew.
         """
         ...
 
@@ -106,6 +109,12 @@ class WebhookDeliveryStore(Protocol):
         is counted. Then ready deliveries of active endpoints are taken, oldest event first within
         an endpoint, lane by lane from ``start``. Each claim raises the claim number. An endpoint
         that is not known where endpoints are kept elsewhere counts as active.
+
+        Of an endpoint with a ``concurrency_max`` no more is leased than that, counting the leases
+        that run and were claimed while it had a limit; of one whose circuit is open nothing, and
+        once it has been open one delivery at a time. A ``rate_limit_per_second`` gives each
+        delivery its start (``start_in_ms``), none closer to another than the rate's interval and
+        none more than ``RATE_AHEAD_MS`` ahead; the lease then runs from that start.
         """
         ...
 
@@ -119,6 +128,9 @@ class WebhookDeliveryStore(Protocol):
         ``ATTEMPTS_FIRST_KEPT`` and the last ``ATTEMPTS_LAST_KEPT`` entries. ``interruptions``
         becomes 0, except when the delivery is given back without an attempt. ``disable_endpoint``
         sets an active endpoint to ``error`` (its revision rises), where the store keeps endpoints.
+        There a failed attempt also counts among its active endpoint's failures in a row, which open
+        its circuit and after ``ERROR_AFTER_MS`` set it to ``error``, and a success forgets them;
+        see ``domain/health.py``. Of several to one endpoint in one call, a success comes last.
         While its endpoint is removed and the sweep has not come yet, a delivery can still be
         settled: what was delivered was delivered.
         """
@@ -128,10 +140,42 @@ class WebhookDeliveryStore(Protocol):
         """Start a new run of a finished delivery and return it, ready; None when unknown.
 
         A pending delivery is returned unchanged (its state tells). The claim number, the attempts
-        and their count stay; ``run_start`` becomes that count, ``due_at`` is ``now``,
-        ``interruptions`` is 0, ``reason`` and ``completed_at`` go. Raises ``Conflict`` when the
-        endpoint was removed, where the store keeps endpoints.
+        and their count stay; ``run_start`` becomes that count, ``due_at`` and ``run_started_at``
+        are ``now``, ``interruptions`` is 0, ``reason`` and ``completed_at`` go. Raises ``Conflict``
+        when the endpoint was removed, where the store keeps endpoints.
         """
+        ...
+
+    async def cancel(
+        self, tenant: str | None, ref: DeliveryRef, now: int, reason: str
+    ) -> Delivery | None:
+        """End a pending delivery as canceled at ``now`` and return it; None when unknown.
+
+        A finished one is returned unchanged. An attempt that is under way may still reach the
+        receiver; its settlement changes nothing, not even after a replay.
+        """
+        ...
+
+    async def take_start(self, endpoint_id: str, now: int, within_ms: int) -> int:
+        """Return in how many ms the next start is that an endpoint's rate gives; 0 without a rate.
+
+        If that is at most ``within_ms``, the start is taken and given to nobody else.
+        """
+        ...
+
+    async def pause_sending(self, now: int) -> None:
+        """Turn the operator's switch: no claim or accept leases anything until it is turned back.
+
+        What is under way is settled as ever; turning it twice changes nothing.
+        """
+        ...
+
+    async def resume_sending(self) -> None:
+        """Turn the operator's switch back."""
+        ...
+
+    async def sending_paused_since(self) -> int | None:
+        """Return since when nothing is leased, None while sending goes on."""
         ...
 
     async def get_event(self, tenant: str, event_id: str) -> Event | None:
@@ -150,14 +194,19 @@ class WebhookDeliveryStore(Protocol):
         """Return deliveries, newest event first."""
         ...
 
-    async def sweep(self, now: int, events_before: int, limit: int) -> SweepReport:
+    async def sweep(
+        self, now: int, events_before: int, limit: int, overdue: Overdue | None = None
+    ) -> SweepReport:
         """Do one bounded piece of the tidying, safe beside another sweep.
 
         Write down as canceled what waits for a removed endpoint (what is scheduled or leased there
-        may be left until it is due); remove events accepted before ``events_before`` with their
+        may be left until it is due). Cancel what is ``overdue``: ready, or scheduled and due within
+        ``SWEEP_AHEAD_MS`` (what falls due later may be left until then), and pending since before
+        ``overdue.before``, counted from the present run's beginning if a replay or a recovery began
+        it, else from the accept. Remove events accepted before ``events_before`` with their
         deliveries and names, never one with a pending delivery. At most ``limit`` deliveries are
-        canceled and at most ``limit`` events removed. Calls while ``more`` holds come to an end,
-        and nothing is left to do then.
+        canceled for each of the reasons and at most ``limit`` events removed. Calls while ``more``
+        holds come to an end, and nothing is left to do then.
         """
         ...
 
@@ -166,10 +215,13 @@ class WebhookPersistence(msgspec.Struct, kw_only=True):
     """The two stores, and how to open and close what is behind them.
 
     ``joint`` says that both keep their rows in one place, so that an accept needs no match first.
+    ``recovery_store`` is an extra that lies with the deliveries; without it, what needs it is
+    refused.
     """
 
     endpoint_store: WebhookEndpointStore
     delivery_store: WebhookDeliveryStore
     joint: bool = False
+    recovery_store: WebhookRecoveryStore | None = None
     init: Callable[[], Awaitable[None]] | None = None
     close: Callable[[], Awaitable[None]] | None = None

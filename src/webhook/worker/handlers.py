@@ -22,10 +22,13 @@ from webhook.runtime import WebhookRuntimeService
 from webhook.settings import SETTINGS, Settings, read_settings
 
 # An invocation has six connections at once, and on the free plan 50 requests and 50 statements: it
-# takes 40 deliveries with one claim, and wakes another one before it sends if more are due.
-LIMITS = Limits(slots=6, per_endpoint=2, ahead=40, take_max=40, linger_ms=500)
+# takes 40 deliveries with one claim, and wakes another one before it sends if more are due. Of an
+# endpoint with a limit it claims a few times more, as it makes room.
+LIMITS = Limits(slots=6, per_endpoint=2, ahead=40, take_max=40, linger_ms=500, gate_waits=2)
 DELIVER_BUDGET_MS = 60_000
 SWEEP_PIECES = 3
+# Of recoveries; more invocations are woken for what is left.
+RECOVERY_PIECES = 2
 
 app = create_app(ApiSettings())
 
@@ -60,6 +63,10 @@ class WorkerService(WebhookRuntimeService):
     async def deliver(self) -> None:
         """Deliver what is due, within what one invocation may use."""
         await self.deliver_due(limits=LIMITS, budget_ms=DELIVER_BUDGET_MS)
+
+    async def recover(self) -> None:
+        """Go on with recoveries, within what one invocation may use."""
+        await self.recover_some(pieces=RECOVERY_PIECES)
 
 
 def worker_settings(env: Any) -> Settings:
@@ -98,12 +105,14 @@ async def fetch(request: Any, env: Any, ctx: Any) -> Any:
 
 
 async def deliver(env: Any) -> None:
-    """Answer hints of the queue, whatever their number: deliver what is due."""
-    await WorkerService(env).deliver()
+    """Answer hints of the queue, whatever their number: deliver what is due, then recover."""
+    service = WorkerService(env)
+    await service.deliver()
+    await service.recover()
 
 
 async def sweep(env: Any) -> None:
     """Deliver what nobody woke for, then tidy up: the cron's minute."""
     service = WorkerService(env)
     await service.deliver()
-    await service.sweep(pieces=SWEEP_PIECES)
+    await service.sweep(pieces=SWEEP_PIECES, recovery_pieces=RECOVERY_PIECES)

@@ -14,6 +14,11 @@ from tests.simulation.invariants.dead_letters import DeadLettersHaveACause
 from tests.simulation.invariants.fence import OnlyTheLastClaimSettles
 from tests.simulation.invariants.idle import NobodyHoldsAnythingAtRest
 from tests.simulation.invariants.leases import LeasesCoverTheirRequests
+from tests.simulation.invariants.limits import (
+    NoMoreIsLeasedThanAllowed,
+    NothingIsClaimedWhileSendingIsPaused,
+    StartsKeepTheirDistance,
+)
 from tests.simulation.invariants.log import TheLogTellsWhatHappened
 from tests.simulation.invariants.overlap import OverlapsHaveACause
 from tests.simulation.invariants.prompt import NobodyWaitsForTheSweep
@@ -38,6 +43,9 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     OverlapsHaveACause,
     NothingIsClaimedForSleepers,
     RequestsFollowTheirEndpoint,
+    NoMoreIsLeasedThanAllowed,
+    StartsKeepTheirDistance,
+    NothingIsClaimedWhileSendingIsPaused,
     EveryEventIsStoredOnce,
     EveryRequestIsRecorded,
     RetriesFollowThePolicy,

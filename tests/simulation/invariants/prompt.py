@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from tests.simulation.invariants.base import Invariant
+from webhook.domain.health import FAILURES_MAX
 from webhook.domain.model import DeliveryState
 
 if TYPE_CHECKING:
     from tests.simulation.history import Change
+    from tests.simulation.world import World
 
 SOON_MS = 10_000
 MINUTE_MS = 60_000
@@ -19,7 +22,13 @@ EACH_MS = 1_000
 
 
 class NobodyWaitsForTheSweep(Invariant):
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._failures: Counter[str] = Counter()
+        self._left_alone: set[str] = set()
+
     def changed(self, change: Change) -> None:
+        self._note_health(change)
         before, after = change.before, change.after
         if before is None or after is None or change.call != "claim":
             return
@@ -30,9 +39,24 @@ class NobodyWaitsForTheSweep(Invariant):
         # One that was put to sleep by a 410 has made its deliveries wait.
         if self.world.history.has_slept(change.ref.endpoint_id):
             return
+        # So has one whose circuit has opened.
+        if change.ref.endpoint_id in self._left_alone:
+            return
         waited_ms = change.store_at - (before.due_at or 0)
         if waited_ms > self._wait_ms_max(change):
             self.fail(change.ref, f"was due for {waited_ms} ms before somebody claimed it")
+
+    def _note_health(self, change: Change) -> None:
+        before, after = change.before, change.after
+        if before is None or after is None or after.attempts_made == before.attempts_made:
+            return
+        endpoint_id = change.ref.endpoint_id
+        if after.attempts[-1].error_kind is None:
+            del self._failures[endpoint_id]
+        else:
+            self._failures[endpoint_id] += 1
+            if self._failures[endpoint_id] >= FAILURES_MAX:
+                self._left_alone.add(endpoint_id)
 
     def _wait_ms_max(self, change: Change) -> int:
         queue_ms = SOON_MS + EACH_MS * len(self.world.history.deliveries)

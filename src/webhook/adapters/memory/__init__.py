@@ -8,14 +8,24 @@ from __future__ import annotations
 
 from webhook.adapters.memory.deliveries import MemoryDeliveryStore
 from webhook.adapters.memory.endpoints import MemoryEndpointStore
+from webhook.adapters.memory.recovery import MemoryRecoveryStore
 from webhook.ports import WebhookPersistence
 
-__all__ = ["MemoryDeliveryStore", "MemoryEndpointStore", "create_in_memory_webhook_persistence"]
+__all__ = [
+    "MemoryDeliveryStore",
+    "MemoryEndpointStore",
+    "MemoryRecoveryStore",
+    "create_in_memory_webhook_persistence",
+]
 
 
 def create_in_memory_webhook_persistence() -> WebhookPersistence:
-    """Return both stores, empty, the delivery store matching endpoints by itself."""
+    """Return all stores, empty, the delivery store matching endpoints by itself."""
     endpoints = MemoryEndpointStore()
+    deliveries = MemoryDeliveryStore(endpoints)
     return WebhookPersistence(
-        endpoint_store=endpoints, delivery_store=MemoryDeliveryStore(endpoints), joint=True
+        endpoint_store=endpoints,
+        delivery_store=deliveries,
+        joint=True,
+        recovery_store=MemoryRecoveryStore(deliveries),
     )

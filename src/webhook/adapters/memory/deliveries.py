@@ -10,12 +10,17 @@ from collections.abc import Sequence
 import msgspec
 
 from webhook.adapters.memory.endpoints import MemoryEndpointStore, copied
+from webhook.adapters.memory.gates import Gates
+from webhook.adapters.memory.health import note_health
 from webhook.adapters.memory.lists import list_deliveries, list_events
 from webhook.adapters.memory.rows import FirstUse, Rows, StoredEvent
+from webhook.adapters.memory.sweeper import Sweeper
 from webhook.adapters.memory.transitions import (
+    canceled,
     interrupted,
     is_claim_of,
     is_first_lease,
+    replayed,
     settled,
 )
 from webhook.domain.errors import Conflict
@@ -25,12 +30,12 @@ from webhook.domain.model import (
     PENDING_STATES,
     Delivery,
     DeliveryState,
+    Endpoint,
     Event,
     NewEvent,
 )
 from webhook.ports import (
     CLAIM_DUE_MAX,
-    SCAN_ROWS_MAX,
     AcceptedEvent,
     AcceptResult,
     Claim,
@@ -39,6 +44,7 @@ from webhook.ports import (
     DeliveryQuery,
     EventQuery,
     FirstAttempts,
+    Overdue,
     Page,
     SweepReport,
 )
@@ -57,7 +63,14 @@ class MemoryDeliveryStore:
     def __init__(self, endpoints: MemoryEndpointStore | None = None) -> None:
         self._endpoints = endpoints
         self._rows = Rows(endpoints)
-        self._swept_to = ""
+        self._gates = Gates()
+        self._paused_since: int | None = None
+        self._sweeper = Sweeper(self._rows)
+
+    @property
+    def rows(self) -> Rows:
+        """What it keeps, for the recoveries beside it."""
+        return self._rows
 
     # --- accept -----------------------------------------------------------------------------------
 
@@ -153,9 +166,13 @@ class MemoryDeliveryStore:
         return leased
 
     def _may_be_sent_at_once(self, endpoint_id: str, first: FirstAttempts) -> bool:
+        if self._paused_since is not None:
+            return False
         timeout_ms = None
         if self._endpoints is not None:
             endpoint = self._endpoints.find(None, endpoint_id)
+            if endpoint is not None and endpoint.gated:
+                return False
             if self._rows.is_gone(endpoint_id) or not (endpoint is None or endpoint.active):
                 return False
             timeout_ms = None if endpoint is None else endpoint.timeout_ms
@@ -171,13 +188,32 @@ class MemoryDeliveryStore:
         claimed, next_start = self._take(request)
         next_due = self._rows.waiting.first()
         next_due_at = None if next_due is None else next_due[0]
+        due = next_due_at is not None and next_due_at <= request.now
+        ready, shut, gate_at = self._gates_of_ready(request.now)
+        more = self._paused_since is None and (ready or due)
         return Claim(
             claimed=claimed,
-            more=bool(self._rows.open_lanes)
-            or (next_due_at is not None and next_due_at <= request.now),
+            more=more,
+            now=request.now,
             next_due_at=next_due_at,
             next_start=next_start,
+            held_back=not more and shut,
+            next_gate_at=None if more else gate_at,
         )
+
+    def _gates_of_ready(self, now: int) -> tuple[bool, bool, int | None]:
+        """Say whether some lane can give something, whether gates are shut, when one opens."""
+        opening: list[int | None] = []
+        for lane in self._rows.open_lanes.around(""):
+            endpoint = self._endpoint(endpoint_of_lane(lane))
+            if self._gates.room(endpoint, now) > 0:
+                return True, False, None
+            if endpoint is not None and self._paused_since is None:
+                opening.append(self._gates.opens_at(endpoint, now))
+        return False, bool(opening), min(filter(None, opening), default=None)
+
+    def _endpoint(self, endpoint_id: str) -> Endpoint | None:
+        return self._endpoints.find(None, endpoint_id) if self._endpoints else None
 
     def _make_due_ready(self, now: int) -> None:
         for _ in range(CLAIM_DUE_MAX):
@@ -187,6 +223,7 @@ class MemoryDeliveryStore:
             delivery = self._rows.deliveries[first[1]]
             if delivery.state is DeliveryState.LEASED:
                 delivery = interrupted(delivery)
+                self._gates.release(delivery.ref)
             self._rows.put(msgspec.structs.replace(delivery, state=DeliveryState.READY))
 
     def _take(self, request: ClaimRequest) -> tuple[list[Claimed], str]:
@@ -194,9 +231,14 @@ class MemoryDeliveryStore:
         payloads: set[str] = set()
         bytes_left = request.payload_bytes_max
         next_start = request.start
+        if self._paused_since is not None:
+            return claimed, next_start
         for lane in self._rows.open_lanes.around(request.start):
             endpoint_id = endpoint_of_lane(lane)
+            endpoint = self._endpoint(endpoint_id)
             free = request.per_endpoint - request.in_flight.get(endpoint_id, 0)
+            free = min(free, self._gates.room(endpoint, request.now))
+            starts = self._gates.starts(endpoint, request.now)
             for _ in range(min(free, request.limit - len(claimed))):
                 delivery = self._rows.oldest_ready(endpoint_id)
                 if delivery is None:
@@ -206,42 +248,69 @@ class MemoryDeliveryStore:
                     if bytes_left < 0 and claimed:
                         return claimed, next_start
                     payloads.add(delivery.key)
+                start_at = next(starts)
                 leased = msgspec.structs.replace(
                     delivery,
                     state=DeliveryState.LEASED,
                     claim=delivery.claim + 1,
-                    due_at=request.now + request.lease_ms,
+                    due_at=start_at + request.lease_ms,
                 )
                 self._rows.put(leased)
-                claimed.append(self._claimed(leased, request.now))
+                self._gates.take(endpoint, leased.ref, start_at, start_at + request.lease_ms)
+                claimed.append(self._claimed(leased, request.now, start_at - request.now))
                 next_start = lane
             if len(claimed) == request.limit:
                 break
         return claimed, next_start
 
-    def _claimed(self, delivery: Delivery, now: int) -> Claimed:
-        endpoint = self._endpoints.find(None, delivery.endpoint_id) if self._endpoints else None
+    def _claimed(self, delivery: Delivery, now: int, start_in_ms: int = 0) -> Claimed:
+        endpoint = self._endpoint(delivery.endpoint_id)
         return Claimed(
             delivery=delivery,
             payload=self._rows.events[delivery.key].event.payload,
             lease_left_ms=(delivery.due_at or now) - now,
+            start_in_ms=start_in_ms,
             endpoint=None if endpoint is None else copied(endpoint),
         )
 
-    # --- settle, replay ---------------------------------------------------------------------------
+    # --- settle, replay, cancel -------------------------------------------------------------------
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[DeliveryRef]:
         """Apply settlements to the claims they name; return those that were applied."""
-        applied: list[DeliveryRef] = []
+        applied: list[Settlement] = []
         for settlement in settlements:
             delivery = self._rows.deliveries.get(settlement.ref)
             if delivery is None or not is_claim_of(settlement, delivery):
                 continue
             self._rows.put(settled(delivery, settlement))
-            applied.append(settlement.ref)
-            if settlement.disable_endpoint and self._endpoints is not None:
-                self._endpoints.disable(settlement.ref.endpoint_id, settlement.completed_at)
-        return applied
+            self._gates.release(settlement.ref)
+            applied.append(settlement)
+        if self._endpoints is not None:
+            note_health(self._endpoints, settlements, applied)
+        return [settlement.ref for settlement in applied]
+
+    async def take_start(self, endpoint_id: str, now: int, within_ms: int) -> int:
+        """Take the next start of an endpoint's rate, if it comes in time; say when it comes."""
+        endpoint = self._endpoint(endpoint_id)
+        if endpoint is None:
+            return 0
+        start_in_ms = self._gates.next_start_at(endpoint, now) - now
+        if start_in_ms <= within_ms:
+            self._gates.note_start(endpoint, now + start_in_ms)
+        return start_in_ms
+
+    async def pause_sending(self, now: int) -> None:
+        """Turn the operator's switch."""
+        if self._paused_since is None:
+            self._paused_since = now
+
+    async def resume_sending(self) -> None:
+        """Turn the operator's switch back."""
+        self._paused_since = None
+
+    async def sending_paused_since(self) -> int | None:
+        """Return since when nothing is leased, None while sending goes on."""
+        return self._paused_since
 
     async def replay(self, tenant: str | None, ref: DeliveryRef, now: int) -> Delivery | None:
         """Start a new run of a finished delivery and return it; None when unknown."""
@@ -251,15 +320,17 @@ class MemoryDeliveryStore:
         if self._rows.is_gone(ref.endpoint_id):
             raise Conflict("The endpoint of this delivery was removed.")
         if delivery.state not in PENDING_STATES:
-            delivery = msgspec.structs.replace(
-                delivery,
-                state=DeliveryState.READY,
-                due_at=now,
-                run_start=delivery.attempts_made,
-                interruptions=0,
-                reason=None,
-                completed_at=None,
-            )
+            delivery = replayed(delivery, now)
+            self._rows.put(delivery)
+        return delivery
+
+    async def cancel(
+        self, tenant: str | None, ref: DeliveryRef, now: int, reason: str
+    ) -> Delivery | None:
+        """End a pending delivery and return it; None when unknown."""
+        delivery = await self.get_delivery(tenant, ref)
+        if delivery is not None and delivery.state in PENDING_STATES:
+            delivery = canceled(delivery, now, reason)
             self._rows.put(delivery)
         return delivery
 
@@ -290,48 +361,19 @@ class MemoryDeliveryStore:
 
     # --- sweep ------------------------------------------------------------------------------------
 
-    async def sweep(self, now: int, events_before: int, limit: int) -> SweepReport:
-        """Do one bounded piece of the tidying. ``now`` is of no use where nothing has to wait."""
-        del now
-        canceled = self._cancel_removed(limit)
-        events_removed, deliveries_removed, at_end = self._remove_old(
-            key_floor(events_before), limit - canceled
+    async def sweep(
+        self, now: int, events_before: int, limit: int, overdue: Overdue | None = None
+    ) -> SweepReport:
+        """Do one bounded piece of the tidying."""
+        written = self._sweeper.cancel_removed(limit)
+        if overdue is not None:
+            written += self._sweeper.cancel_overdue(overdue, now, limit - written)
+        events_removed, deliveries_removed, at_end = self._sweeper.remove_old(
+            key_floor(events_before), limit - written
         )
         return SweepReport(
-            canceled=canceled,
+            canceled=written,
             events_removed=events_removed,
             deliveries_removed=deliveries_removed,
-            more=bool(self._rows.removals) or not at_end,
+            more=bool(self._rows.removals) or written == limit or not at_end,
         )
-
-    def _cancel_removed(self, limit: int) -> int:
-        canceled = scanned = 0
-        for endpoint_id, done_to in list(self._rows.removals.items()):
-            for key in self._rows.keys_of_endpoint[endpoint_id].after(done_to):
-                if canceled == limit or scanned == SCAN_ROWS_MAX:
-                    return canceled
-                delivery = self._rows.deliveries[DeliveryRef(endpoint_id, key)]
-                seen = self._rows.seen(delivery)
-                if seen is not delivery:
-                    self._rows.put(seen)
-                    canceled += 1
-                scanned += 1
-                self._rows.removals[endpoint_id] = key
-            del self._rows.removals[endpoint_id]
-        return canceled
-
-    def _remove_old(self, floor: str, limit: int) -> tuple[int, int, bool]:
-        """Go on where the last piece stopped, so that old pending events hold up no others."""
-        events_removed = deliveries_removed = 0
-        for scanned, key in enumerate(self._rows.keys.after(self._swept_to)):
-            if key >= floor:
-                break
-            if events_removed == limit or scanned == SCAN_ROWS_MAX:
-                return events_removed, deliveries_removed, False
-            stored = self._rows.events[key]
-            if not any(d.state in PENDING_STATES for d in self._rows.deliveries_of(stored.event)):
-                deliveries_removed += self._rows.remove_event(stored)
-                events_removed += 1
-            self._swept_to = key
-        self._swept_to = ""
-        return events_removed, deliveries_removed, True

@@ -8,8 +8,9 @@ import msgspec
 
 from webhook.adapters.memory.ordered import SortedKeys
 from webhook.domain.errors import Conflict, NotFound
+from webhook.domain.health import circuit_ms, circuit_open, failures_after
 from webhook.domain.matching import filter_groups, groups_match
-from webhook.domain.model import Endpoint, EndpointStatus, NewEvent
+from webhook.domain.model import HEALTHY, Endpoint, EndpointStatus, NewEvent, with_health_of
 from webhook.ports import SCAN_ROWS_MAX, EndpointQuery, Page
 
 _TAKEN = "Another endpoint of this tenant has this external id; choose another or update that one."
@@ -56,7 +57,7 @@ class MemoryEndpointStore:
         stored = self._endpoints.get(endpoint.id)
         if stored is None or stored.tenant != endpoint.tenant:
             raise NotFound(f"There is no endpoint {endpoint.id}.")
-        if stored == endpoint:
+        if stored == with_health_of(endpoint, stored):
             return  # An update that is repeated, since its outcome was not known.
         if stored.revision != endpoint.revision - 1:
             raise Conflict("The endpoint has been changed meanwhile; read it and try again.")
@@ -64,7 +65,11 @@ class MemoryEndpointStore:
         if name is not None and self._external_ids.get(name, endpoint.id) != endpoint.id:
             raise Conflict.at("/external_id", _TAKEN)
         self._take_out(stored)
-        self._put(endpoint)
+        if endpoint.active and not stored.active:
+            # Its health begins anew.
+            self._put(msgspec.structs.replace(endpoint, **HEALTHY))
+        else:
+            self._put(with_health_of(endpoint, stored))
 
     async def remove(self, tenant: str | None, endpoint_id: str, now: int) -> bool:
         """Remove an endpoint at once; False when there was none."""
@@ -125,6 +130,27 @@ class MemoryEndpointStore:
                 updated_at=endpoint.updated_at if now is None else now,
             )
         )
+
+    def count_failures(self, endpoint_id: str, count: int, now: int) -> None:
+        """Add to an active endpoint's failures in a row."""
+        endpoint = self._endpoints.get(endpoint_id)
+        if endpoint is None or not endpoint.active or circuit_open(endpoint.open_until, now):
+            return
+        failures = failures_after(endpoint.failures, count)
+        open_ms = circuit_ms(failures)
+        since = now if endpoint.failing_since is None else endpoint.failing_since
+        self._endpoints[endpoint_id] = msgspec.structs.replace(
+            endpoint,
+            failures=failures,
+            failing_since=since,
+            open_until=None if open_ms is None else now + open_ms,
+        )
+
+    def forget_failures(self, endpoint_id: str) -> None:
+        """End an active endpoint's row of failures."""
+        endpoint = self._endpoints.get(endpoint_id)
+        if endpoint is not None and endpoint.active and endpoint.failures:
+            self._endpoints[endpoint_id] = msgspec.structs.replace(endpoint, **HEALTHY)
 
     def watch(self, watcher: Callable[[str], None]) -> None:
         """Have ``watcher`` called with the id of each endpoint that is changed or removed."""

@@ -35,17 +35,17 @@ def list_deliveries(rows: Rows, query: DeliveryQuery) -> Page[Delivery]:
     """Return one page of a tenant's deliveries, newest event first, then by endpoint."""
     items: list[Delivery] = []
     last: str | None = None
-    for scanned, ref in enumerate(_refs(rows, query)):
+    for scanned, ref in enumerate(walk_refs(rows, query)):
         if len(items) == query.limit or scanned == SCAN_ROWS_MAX:
             return Page(items, last)
         last = f"{ref.key}:{ref.endpoint_id}"
         delivery = rows.seen(rows.deliveries[ref])
-        if _is_wanted(delivery, query):
+        if is_wanted(delivery, query):
             items.append(delivery)
     return Page(items)
 
 
-def _refs(rows: Rows, query: DeliveryQuery) -> Iterator[DeliveryRef]:
+def walk_refs(rows: Rows, query: DeliveryQuery) -> Iterator[DeliveryRef]:
     """Walk the deliveries that a query may want, from its cursor on."""
     floor, ceiling = _bounds(query)
     done_key, _, done_endpoint = (query.after or "").partition(":")
@@ -75,7 +75,8 @@ def _bounds(query: EventQuery | DeliveryQuery) -> tuple[str, str]:
     return floor, _ABOVE_ALL if query.until is None else key_floor(query.until)
 
 
-def _is_wanted(delivery: Delivery, query: DeliveryQuery) -> bool:
+def is_wanted(delivery: Delivery, query: DeliveryQuery) -> bool:
+    """Whether a query wants a delivery, the time of its event apart."""
     error_kind = delivery.attempts[-1].error_kind if delivery.attempts else None
     return (
         delivery.tenant == query.tenant

@@ -42,6 +42,8 @@ class Rows:
         self.deliveries: dict[DeliveryRef, Delivery] = {}
         self.keys_of_endpoint: dict[str, SortedKeys] = {}
         self.waiting: Agenda[int, DeliveryRef] = Agenda()
+        # Pending and not under way, the one that has been so longest first.
+        self.aging: Agenda[int, DeliveryRef] = Agenda()
         # Lanes with something ready whose endpoint is active; the others cost a claim nothing.
         self.open_lanes = SortedKeys()
         self._ready: dict[str, Agenda[str, str]] = {}
@@ -72,6 +74,13 @@ class Rows:
         self.keys_of_tenant[event.tenant].discard(event.key)
         return len(event.endpoint_ids)
 
+    def add_target(self, key: str, endpoint_id: str) -> None:
+        """Let an event remember one more endpoint that it goes to."""
+        stored = self.events[key]
+        reached = (*stored.event.endpoint_ids, endpoint_id)
+        event = msgspec.structs.replace(stored.event, endpoint_ids=reached)
+        self.events[key] = msgspec.structs.replace(stored, event=event)
+
     def deliveries_of(self, event: Event) -> list[Delivery]:
         """Return an event's deliveries as they are stored, in the order of its endpoints."""
         return [self.deliveries[DeliveryRef(e, event.key)] for e in event.endpoint_ids]
@@ -95,6 +104,10 @@ class Rows:
             self.waiting.put(ref, delivery.due_at or 0)
         else:
             self.waiting.drop(ref)
+        if delivery.state in (DeliveryState.READY, DeliveryState.SCHEDULED):
+            self.aging.put(ref, delivery.pending_since)
+        else:
+            self.aging.drop(ref)
         self._open_or_shut(ref.endpoint_id)
 
     def oldest_ready(self, endpoint_id: str) -> Delivery | None:

@@ -58,6 +58,27 @@ def settled(delivery: Delivery, settlement: Settlement) -> Delivery:
     )
 
 
+def replayed(delivery: Delivery, now: int) -> Delivery:
+    """Return a finished delivery at the beginning of a new run."""
+    return msgspec.structs.replace(
+        delivery,
+        state=DeliveryState.READY,
+        due_at=now,
+        run_start=delivery.attempts_made,
+        run_started_at=now,
+        interruptions=0,
+        reason=None,
+        completed_at=None,
+    )
+
+
+def canceled(delivery: Delivery, now: int, reason: str) -> Delivery:
+    """Return a pending delivery as it is when nobody wants it any more."""
+    return msgspec.structs.replace(
+        delivery, state=DeliveryState.CANCELED, due_at=None, reason=reason, completed_at=now
+    )
+
+
 def interrupted(delivery: Delivery) -> Delivery:
     """Return a leased delivery as the end of its lease makes it, but for its state."""
     attempt = Attempt(

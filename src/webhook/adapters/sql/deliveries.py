@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from webhook.adapters.sql import read_statements, statements
+from webhook.adapters.sql import read_statements, recovery_statements, settle_statements, statements
 from webhook.adapters.sql.chunks import json_chunks
 from webhook.adapters.sql.database import ConstraintFailed, Database, Statement
 from webhook.adapters.sql.lists import DeliveryLists
@@ -12,19 +12,23 @@ from webhook.adapters.sql.rows import (
     event_row,
     read_claimed,
     read_first_claimed,
+    read_gates,
     settlement_row,
     to_json,
 )
 from webhook.domain.errors import Conflict
+from webhook.domain.health import ERROR_AFTER_MS
 from webhook.domain.ids import DeliveryRef, endpoint_of_lane, key_floor, lane_of
 from webhook.domain.lifecycle import Settlement
-from webhook.domain.model import PENDING_STATES, Delivery, NewEvent
+from webhook.domain.model import PENDING_STATES, Delivery, DeliveryState, NewEvent
 from webhook.ports import (
+    SWEEP_AHEAD_MS,
     AcceptedEvent,
     AcceptResult,
     Claim,
     ClaimRequest,
     FirstAttempts,
+    Overdue,
     SweepReport,
 )
 
@@ -137,32 +141,69 @@ class SqlDeliveryStore(DeliveryLists):
         )
         # The walk's order: beyond the start first, then round to it.
         rows = sorted(rows, key=lambda r: (r["lane"] <= request.start, r["lane"], r["key"]))
+        shut, opens_at = read_gates(rest["gates"])
         return Claim(
             claimed=[read_claimed(row, request.lease_ms) for row in rows],
             more=bool(rest["more"]),
+            now=rest["now"],
             next_due_at=rest["next_due_at"],
+            held_back=shut > 0,
+            next_gate_at=opens_at,
             next_start=rows[-1]["lane"] if rows else rest["ended_at"] or request.start,
         )
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[DeliveryRef]:
-        """Apply settlements in one round trip; a statement more where an endpoint is disabled."""
+        """Apply settlements in one round trip, and what they say of their endpoints' health."""
         if not settlements:
             return []
-        rows = [settlement_row(settlement) for settlement in settlements]
-        batch: list[Statement] = [(statements.SETTLE, (chunk,)) for chunk in json_chunks(rows)]
-        count = len(batch)
-        disabling = [s for s in settlements if s.disable_endpoint]
-        if disabling:
-            now = max(s.completed_at or 0 for s in disabling)
-            chunk = to_json([settlement_row(s) for s in disabling])
-            batch.append((statements.DISABLE_UNSUBSCRIBE, (chunk,)))
-            batch.append((statements.DISABLE, (chunk, now)))
+        batch: list[Statement] = []
+        chunks = list(json_chunks(settlement_row(settlement) for settlement in settlements))
+        failed_at = max((s.failed_at or 0 for s in settlements), default=0)
+        succeeded = {
+            lane_of(s.ref.endpoint_id) for s in settlements if s.state is DeliveryState.SUCCESS
+        }
+        for chunk in chunks:
+            if failed_at:
+                given_up = (chunk, failed_at, failed_at - ERROR_AFTER_MS)
+                batch.append((settle_statements.DISABLE_UNSUBSCRIBE, given_up))
+                batch.append((settle_statements.DISABLE, given_up))
+                batch.append((settle_statements.COUNT_FAILURES, (chunk, failed_at)))
+            if succeeded:
+                lanes = to_json(sorted(succeeded))
+                batch.append((settle_statements.FORGET_FAILURES, (chunk, lanes)))
+            batch.append((settle_statements.SETTLE, (chunk,)))
         results = await self._database.batch(batch)
+        each = len(batch) // len(chunks)
         return [
             DeliveryRef(endpoint_of_lane(row["lane"]), row["key"])
-            for applied in results[:count]
+            for applied in results[each - 1 :: each]
             for row in applied
         ]
+
+    async def take_start(self, endpoint_id: str, now: int, within_ms: int) -> int:
+        """Take the next start of an endpoint's rate, in one round trip."""
+        at = None if self._database.own_clock else now
+        lane = lane_of(endpoint_id)
+        taken, coming = await self._database.batch(
+            [
+                (statements.TAKE_START, (at, lane, within_ms)),
+                (statements.NEXT_START, (at, lane)),
+            ]
+        )
+        return next((int(row["start_in_ms"]) for row in [*taken, *coming]), 0)
+
+    async def pause_sending(self, now: int) -> None:
+        """Turn the operator's switch: no claim gives anything until it is turned back."""
+        await self._database.batch([(read_statements.SENDING_PAUSE, (now,))])
+
+    async def resume_sending(self) -> None:
+        """Turn the operator's switch back."""
+        await self._database.batch([(read_statements.SENDING_RESUME, ())])
+
+    async def sending_paused_since(self) -> int | None:
+        """Return since when nothing is sent, None while sending goes on."""
+        [rows] = await self._database.read([(read_statements.SENDING_PAUSED, ())])
+        return rows[0]["since"] if rows else None
 
     async def replay(self, tenant: str | None, ref: DeliveryRef, now: int) -> Delivery | None:
         """Start a new run, and read what came of it, in one round trip."""
@@ -180,28 +221,62 @@ class SqlDeliveryStore(DeliveryLists):
             raise Conflict("The endpoint was removed; nothing can be sent to it any more.")
         return delivery
 
-    async def sweep(self, now: int, events_before: int, limit: int) -> SweepReport:
+    async def cancel(
+        self, tenant: str | None, ref: DeliveryRef, now: int, reason: str
+    ) -> Delivery | None:
+        """End a pending delivery, and read what came of it, in one round trip."""
+        lane = lane_of(ref.endpoint_id)
+        _, found = await self._database.batch(
+            [
+                (recovery_statements.CANCEL, (lane, ref.key, tenant, now, reason)),
+                (read_statements.DELIVERY_GET, (lane, ref.key, tenant)),
+            ]
+        )
+        return self._one(found)
+
+    async def sweep(
+        self, now: int, events_before: int, limit: int, overdue: Overdue | None = None
+    ) -> SweepReport:
         """Do one bounded piece of the tidying in one round trip."""
         # The sweep keeps no place in its walk: the minute decides where it begins, and goes round.
         start = key_floor(now // 60_000 * 0x9E3779B97F4A7 % (1 << 50))[:10]
         old = (self._sweep_tenant, _SWEEP_TENANTS, key_floor(events_before), limit)
-        canceled, deliveries, _, events, _, tenants = await self._database.batch(
-            [
-                (read_statements.SWEEP_REMOVED, (None, start, limit + _LANES_SPARE, limit)),
-                (read_statements.SWEEP_OLD_DELIVERIES, old),
-                (read_statements.SWEEP_OLD_NAMES, old),
-                (read_statements.SWEEP_OLD_EVENTS, old),
-                (read_statements.SWEEP_OLD_ENDPOINTS, (events_before, limit)),
-                (read_statements.SWEEP_TENANTS, old[:2]),
-            ]
-        )
+        batch: list[Statement] = [
+            (read_statements.SWEEP_REMOVED, (None, start, limit + _LANES_SPARE, limit)),
+            (read_statements.SWEEP_OLD_DELIVERIES, old),
+            (read_statements.SWEEP_OLD_NAMES, old),
+            (read_statements.SWEEP_OLD_EVENTS, old),
+            (read_statements.SWEEP_OLD_ENDPOINTS, (events_before, limit)),
+            (read_statements.SWEEP_TENANTS, old[:2]),
+        ]
+        if overdue is not None:
+            batch.extend(self._overdue(overdue, now, start, limit))
+        canceled, deliveries, _, events, _, tenants, *waiting = await self._database.batch(batch)
         full = len(canceled) == limit or len(events) == limit
         last = tenants[0]["last"] if tenants else None
         if not full:
             self._sweep_tenant = last or ""
+        overdue_count = 0
+        if waiting:
+            seen, scheduled, ready = waiting
+            # Where the next piece goes on; the next sweep, with all pieces done, begins anew.
+            self._sweep_due_at = seen[0]["last"] if seen else 0
+            overdue_count = len(scheduled) + len(ready)
+            full = full or bool(seen) or len(ready) == limit
         return SweepReport(
-            canceled=len(canceled),
+            canceled=len(canceled) + overdue_count,
             events_removed=len(events),
             deliveries_removed=len(deliveries),
             more=full or last is not None,
         )
+
+    def _overdue(self, overdue: Overdue, now: int, start: str, limit: int) -> list[Statement]:
+        """Return the statements that cancel what has been pending for too long."""
+        scan = (self._sweep_due_at, now + SWEEP_AHEAD_MS, limit)
+        which = (key_floor(overdue.before), overdue.before, overdue.reason)
+        lanes = (now, start, limit + _LANES_SPARE, limit)
+        return [
+            (recovery_statements.SWEEP_OVERDUE_SEEN, scan),
+            (recovery_statements.SWEEP_OVERDUE_SCHEDULED, (now, *scan, *which)),
+            (recovery_statements.SWEEP_OVERDUE_READY, (*lanes, *which)),
+        ]

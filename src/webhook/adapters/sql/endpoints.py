@@ -9,7 +9,7 @@ from webhook.adapters.sql.database import ConstraintFailed, Database, Statement
 from webhook.adapters.sql.rows import endpoint_row, read_endpoint, subscription_rows, to_json
 from webhook.domain.errors import Conflict, NotFound
 from webhook.domain.ids import endpoint_of_lane, lane_of
-from webhook.domain.model import Endpoint, NewEvent
+from webhook.domain.model import Endpoint, NewEvent, with_health_of
 from webhook.ports import SCAN_ROWS_MAX, EndpointQuery, Page
 
 _TAKEN = "Another endpoint of this tenant has this external id; choose another or update that one."
@@ -63,7 +63,7 @@ class SqlEndpointStore:
         if results[2]:
             return
         stored = await self.get(endpoint.tenant, endpoint.id)
-        if stored == endpoint:
+        if stored is not None and stored == with_health_of(endpoint, stored):
             return  # our own repeat
         if stored is None:
             raise NotFound(f"There is no endpoint {endpoint.id}.")

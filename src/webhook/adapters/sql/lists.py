@@ -20,6 +20,7 @@ class DeliveryLists:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sweep_tenant = ""
+        self._sweep_due_at = 0
 
     async def get_event(self, tenant: str, event_id: str) -> Event | None:
         """Return one event by its id."""

@@ -70,4 +70,55 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             """CREATE INDEX deliveries_dead ON deliveries (tenant, key) WHERE state IN ('failed', 'exhausted')""",
         ),
     ),
+    (
+        "0002_recoveries.sql",
+        (
+            """ALTER TABLE deliveries ADD COLUMN run_started_at INTEGER""",
+            """CREATE TABLE recoveries (
+  id TEXT NOT NULL PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('failed', 'missed', 'all', 'filter')),
+  range TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('running', 'done', 'canceled')),
+  cursor TEXT NOT NULL,
+  scanned INTEGER NOT NULL,
+  replayed INTEGER NOT NULL,
+  made INTEGER NOT NULL,
+  reason TEXT,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID""",
+            """CREATE INDEX recoveries_list ON recoveries (tenant, id)""",
+            """CREATE UNIQUE INDEX recoveries_once ON recoveries (tenant, fingerprint) WHERE status = 'running'""",
+            """CREATE INDEX recoveries_turn ON recoveries (updated_at) WHERE status = 'running'""",
+        ),
+    ),
+    (
+        "0003_limits.sql",
+        (
+            """ALTER TABLE endpoints ADD COLUMN concurrency_max INTEGER""",
+            """ALTER TABLE endpoints ADD COLUMN rate_limit_per_second REAL""",
+            """ALTER TABLE endpoints ADD COLUMN rate_last_at INTEGER NOT NULL DEFAULT 0""",
+            """ALTER TABLE endpoints ADD COLUMN failures INTEGER NOT NULL DEFAULT 0""",
+            """ALTER TABLE endpoints ADD COLUMN failing_since INTEGER""",
+            """ALTER TABLE endpoints ADD COLUMN open_until INTEGER""",
+            """ALTER TABLE deliveries ADD COLUMN gated INTEGER""",
+            """ALTER TABLE deliveries ADD COLUMN start_at INTEGER""",
+            """CREATE INDEX deliveries_gated ON deliveries (lane, due_at) WHERE state = 'leased' AND gated = 1""",
+            """CREATE TRIGGER deliveries_rate AFTER UPDATE OF start_at ON deliveries
+WHEN NEW.start_at IS NOT NULL
+BEGIN
+  UPDATE endpoints
+  SET rate_last_at = iif(
+    rate_last_at > NEW.start_at + 60000, NEW.start_at, max(rate_last_at, NEW.start_at)
+  )
+  WHERE lane = NEW.lane;
+END""",
+            """CREATE TABLE switches (
+  name TEXT NOT NULL PRIMARY KEY,
+  since INTEGER NOT NULL
+) STRICT, WITHOUT ROWID""",
+        ),
+    ),
 )

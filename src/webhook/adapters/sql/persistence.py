@@ -1,4 +1,4 @@
-"""Puts both stores over one database together."""
+"""Puts the stores over one database together."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from webhook.adapters.sql.database import Database
 from webhook.adapters.sql.deliveries import SqlDeliveryStore
 from webhook.adapters.sql.endpoints import SqlEndpointStore
 from webhook.adapters.sql.migrate import migrate
+from webhook.adapters.sql.recovery import SqlRecoveryStore
 from webhook.ports import WebhookPersistence
 
 
@@ -30,6 +31,7 @@ def create_sql_persistence(
         endpoint_store=SqlEndpointStore(database),
         delivery_store=SqlDeliveryStore(database, joint=True),
         joint=True,
+        recovery_store=SqlRecoveryStore(database),
         init=init,
         close=close,
     )

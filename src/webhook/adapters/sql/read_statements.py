@@ -14,18 +14,20 @@ from webhook.ports import SCAN_ROWS_MAX
 # --- endpoints ------------------------------------------------------------------------------------
 
 ENDPOINT_COLUMNS = """p.id, p.tenant, p.external_id, p.status, p.timeout_ms, p.settings, p.headers,
-  p.secrets, p.revision, p.created_at, p.updated_at"""
+  p.secrets, p.revision, p.created_at, p.updated_at, p.concurrency_max, p.rate_limit_per_second,
+  p.failures, p.failing_since, p.open_until"""
 
 # ?1: [endpoint row]. One that is there already is our own repeat.
 ENDPOINT_ADD = """
 INSERT INTO endpoints (
   lane, id, tenant, external_id, status, timeout_ms, settings, headers, secrets, revision,
-  created_at, updated_at
+  created_at, updated_at, concurrency_max, rate_limit_per_second
 )
 SELECT
   value ->> 'lane', value ->> 'id', value ->> 'tenant', value ->> 'external_id',
   value ->> 'status', value ->> 'timeout_ms', value ->> 'settings', value ->> 'headers',
-  value ->> 'secrets', value ->> 'revision', value ->> 'created_at', value ->> 'updated_at'
+  value ->> 'secrets', value ->> 'revision', value ->> 'created_at', value ->> 'updated_at',
+  value ->> 'concurrency_max', value ->> 'rate_limit_per_second'
 FROM json_each(?1)
 WHERE NOT EXISTS (SELECT 1 FROM endpoints AS p WHERE p.lane = value ->> 'lane')
 """
@@ -71,11 +73,18 @@ WHERE true
 ON CONFLICT (tenant, pattern, lane) DO UPDATE SET filters = excluded.filters
 """
 
-# ?1: the endpoint's row. Changes nothing unless the stored revision is the one before.
-ENDPOINT_UPDATE = """
+# ?1: the endpoint's row. Changes nothing unless the stored revision is the one before. An endpoint
+# that comes back begins anew with its health.
+_COMES_BACK = "p.status <> 'active' AND j.value ->> 'status' = 'active'"
+ENDPOINT_UPDATE = f"""
 UPDATE endpoints AS p SET
   external_id = j.value ->> 'external_id', status = j.value ->> 'status',
-  timeout_ms = j.value ->> 'timeout_ms', settings = j.value ->> 'settings',
+  timeout_ms = j.value ->> 'timeout_ms', concurrency_max = j.value ->> 'concurrency_max',
+  rate_limit_per_second = j.value ->> 'rate_limit_per_second',
+  failures = iif({_COMES_BACK}, 0, p.failures),
+  failing_since = iif({_COMES_BACK}, NULL, p.failing_since),
+  open_until = iif({_COMES_BACK}, NULL, p.open_until),
+  settings = j.value ->> 'settings',
   headers = j.value ->> 'headers', secrets = j.value ->> 'secrets',
   revision = j.value ->> 'revision', updated_at = j.value ->> 'updated_at'
 FROM json_each(?1) AS j
@@ -166,7 +175,8 @@ _STATE = """iif(p.status = 'removed' AND d.state IN ('ready', 'scheduled', 'leas
 _DELIVERY = f"""
   d.lane, d.key, d.tenant, {_STATE} AS state, d.claim,
   iif({_STATE} = d.state, d.due_at, NULL) AS due_at, d.attempts_made, d.run_start,
-  d.interruptions, iif({_STATE} = d.state, d.reason, 'the endpoint was removed') AS reason,
+  d.run_started_at, d.interruptions,
+  iif({_STATE} = d.state, d.reason, 'the endpoint was removed') AS reason,
   iif({_STATE} = d.state, d.completed_at, p.updated_at) AS completed_at, d.log,
   e.id AS event_id, e.type AS event_type"""
 
@@ -231,11 +241,37 @@ SCANNED_BY_ENDPOINT = _scanned(_BY_ENDPOINT, "DESC")
 SCANNED_BY_DEATH = _scanned(_BY_DEATH, "ASC")
 SCANNED_BY_EVENT = _scanned(_BY_EVENT, "DESC")
 
+
+def _scan(source: str, direction: str) -> str:
+    """Return the scan of a recovery by filter: wanted rows, and the last of ?8 looked at."""
+    source = source.replace(f"LIMIT {SCAN_ROWS_MAX}", "LIMIT ?8")
+    return f"""
+SELECT lane, key, key || '.' || place AS place, nth, wanted FROM (
+  SELECT
+    c.lane AS lane, c.key AS key, c.place AS place, c.nth AS nth, c.goes_on AS goes_on,
+    coalesce(p.status, '') <> 'removed' AND ({_WANTED}) AS wanted
+  FROM (
+    SELECT lane, key, place, row_number() OVER w AS nth, lead(1) OVER w AS goes_on
+    FROM ({source}
+    )
+    WINDOW w AS (ORDER BY key DESC, place {direction})
+  ) AS c
+  CROSS JOIN deliveries AS d ON d.lane = c.lane AND d.key = c.key
+  LEFT JOIN events AS e ON e.tenant = d.tenant AND e.key = d.key
+  LEFT JOIN endpoints AS p ON p.lane = d.lane
+)
+WHERE wanted OR goes_on IS NULL"""
+
+
+SCAN_BY_ENDPOINT = _scan(_BY_ENDPOINT, "ASC")
+SCAN_BY_DEATH = _scan(_BY_DEATH, "DESC")
+SCAN_BY_EVENT = _scan(_BY_EVENT, "ASC")
+
 # ?1 now, ?2 lane, ?3 key, ?4 tenant or NULL. Only of a finished delivery whose endpoint is there.
 REPLAY = f"""
 UPDATE deliveries SET
-  state = 'ready', due_at = {NOW}, run_start = attempts_made, interruptions = 0, reason = NULL,
-  completed_at = NULL
+  state = 'ready', due_at = {NOW}, run_start = attempts_made, run_started_at = {NOW},
+  interruptions = 0, reason = NULL, completed_at = NULL
 WHERE lane = ?2 AND key = ?3 AND (?4 IS NULL OR tenant = ?4)
   AND state IN ('success', 'failed', 'exhausted', 'canceled')
   AND NOT EXISTS (SELECT 1 FROM endpoints AS p WHERE p.lane = ?2 AND p.status = 'removed')
@@ -243,6 +279,15 @@ WHERE lane = ?2 AND key = ?3 AND (?4 IS NULL OR tenant = ?4)
 
 # ?1 lane: whether the endpoint was removed.
 ENDPOINT_REMOVED = "SELECT 1 FROM endpoints WHERE lane = ?1 AND status = 'removed'"
+
+# --- the operator's switch ------------------------------------------------------------------------
+
+# ?1 since
+SENDING_PAUSE = """
+INSERT INTO switches (name, since) VALUES ('sending_paused', ?1) ON CONFLICT (name) DO NOTHING
+"""
+SENDING_RESUME = "DELETE FROM switches WHERE name = 'sending_paused'"
+SENDING_PAUSED = "SELECT since FROM switches WHERE name = 'sending_paused'"
 
 # --- sweep ----------------------------------------------------------------------------------------
 

@@ -49,6 +49,11 @@ class _EndpointRow(msgspec.Struct):
     revision: int
     created_at: int
     updated_at: int
+    concurrency_max: int | None
+    rate_limit_per_second: float | None
+    failures: int
+    failing_since: int | None
+    open_until: int | None
 
 
 def to_json(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
@@ -73,6 +78,8 @@ def endpoint_row(endpoint: Endpoint) -> dict[str, Any]:
         "external_id": endpoint.external_id,
         "status": endpoint.status.value,
         "timeout_ms": endpoint.timeout_ms,
+        "concurrency_max": endpoint.concurrency_max,
+        "rate_limit_per_second": endpoint.rate_limit_per_second,
         "settings": to_json(settings),
         "headers": to_json(endpoint.headers),
         "secrets": to_json(endpoint.secrets),
@@ -114,6 +121,11 @@ def read_endpoint(row: Row) -> Endpoint:
             revision=row["revision"],
             created_at=row["created_at"],
             updated_at=row["updated_at"],
+            concurrency_max=row["concurrency_max"],
+            rate_limit_per_second=row["rate_limit_per_second"],
+            failures=row["failures"],
+            failing_since=row["failing_since"],
+            open_until=row["open_until"],
         )
     )
 
@@ -146,6 +158,11 @@ def _endpoint(row: _EndpointRow) -> Endpoint:
         revision=row.revision,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        concurrency_max=row.concurrency_max,
+        rate_limit_per_second=row.rate_limit_per_second,
+        failures=row.failures,
+        failing_since=row.failing_since,
+        open_until=row.open_until,
     )
 
 
@@ -188,6 +205,8 @@ def settlement_row(settlement: Settlement) -> dict[str, Any]:
         "attempt": settlement.attempt,
         "reason": settlement.reason,
         "completed_at": settlement.completed_at,
+        "failed_at": settlement.failed_at,
+        "disable_endpoint": settlement.disable_endpoint,
     }
 
 
@@ -204,6 +223,7 @@ def read_delivery(row: Row) -> Delivery:
         due_at=row["due_at"],
         attempts_made=row["attempts_made"],
         run_start=row["run_start"],
+        run_started_at=row["run_started_at"],
         interruptions=row["interruptions"],
         reason=row["reason"],
         completed_at=row["completed_at"],
@@ -228,7 +248,8 @@ def read_claimed(row: Row, lease_ms: int) -> Claimed:
             interruptions=row["interruptions"],
         ),
         payload=row["payload"],
-        lease_left_ms=lease_ms,
+        lease_left_ms=lease_ms + row["start_in_ms"],
+        start_in_ms=row["start_in_ms"],
         endpoint=read_endpoint_json(row["endpoint"]),
     )
 
@@ -248,3 +269,8 @@ def read_first_claimed(row: Row, event: NewEvent) -> Claimed:
         lease_left_ms=row["lease_left_ms"],
         endpoint=read_endpoint_json(row["endpoint"]),
     )
+
+
+def read_gates(text: str | None) -> tuple[int, int | None]:
+    """Read how many gates CLAIM_REST found shut, and when the first of them opens by time."""
+    return (0, None) if text is None else msgspec.json.decode(text, type=tuple[int, int | None])

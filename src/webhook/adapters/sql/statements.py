@@ -7,19 +7,38 @@ fixes the order of a join: the planner knows nothing of the size of a JSON param
 
 from __future__ import annotations
 
+from webhook.domain.health import (
+    CIRCUIT_MS_MAX,
+    CLOCK_SLIP_MS,
+    FAILURES_MAX,
+    RATE_AHEAD_MS,
+    RATE_REFILL_MS,
+)
 from webhook.domain.model import ATTEMPTS_FIRST_KEPT, ATTEMPTS_LAST_KEPT
+
+# More than any claim takes.
+GATE_OPEN = 1_000_000
 
 NOW = "coalesce(?1, CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))"
 
 # The log with one place free at its end: the first 5 entries stay, of the others the last.
-_LOG_WITH_ROOM = f"""CASE WHEN json_array_length(d.log) < {ATTEMPTS_FIRST_KEPT + ATTEMPTS_LAST_KEPT}
+LOG_WITH_ROOM = f"""CASE WHEN json_array_length(d.log) < {ATTEMPTS_FIRST_KEPT + ATTEMPTS_LAST_KEPT}
     THEN d.log ELSE json_remove(d.log, '$[{ATTEMPTS_FIRST_KEPT}]') END"""
 
 _ENDPOINT = """json_object(
     'id', p.id, 'tenant', p.tenant, 'external_id', p.external_id, 'status', p.status,
     'timeout_ms', p.timeout_ms, 'settings', json(p.settings), 'headers', json(p.headers),
     'secrets', json(p.secrets), 'revision', p.revision, 'created_at', p.created_at,
-    'updated_at', p.updated_at)"""
+    'updated_at', p.updated_at, 'concurrency_max', p.concurrency_max,
+    'rate_limit_per_second', p.rate_limit_per_second, 'failures', p.failures,
+    'failing_since', p.failing_since, 'open_until', p.open_until)"""
+
+# Whether endpoint p has a limit or keeps failing, so that what of it is under way must be known.
+_GATED = f"""(
+    p.concurrency_max IS NOT NULL OR p.rate_limit_per_second IS NOT NULL
+    OR p.failures >= {FAILURES_MAX}
+  )"""
+_SENDING = "NOT EXISTS (SELECT 1 FROM switches WHERE name = 'sending_paused')"
 
 # Whether subscription s wants event e: a facet of each group is among the event's.
 FILTERS_MATCH = """s.filters IS NULL OR NOT EXISTS (
@@ -78,7 +97,8 @@ ON CONFLICT (tenant, key) DO NOTHING
 """
 
 # ?1 now, ?2: [{tenant, key, name, size}], ?3 how many to lease, ?4 lease ms, ?5 longest timeout
-# that may be leased, ?6 timeout of endpoints without one. A duplicate has no event of its key.
+# that may be leased, ?6 timeout of endpoints without one. A duplicate has no event of its key. An
+# endpoint with a limit gets no first attempt at once: the claim keeps its limits.
 ACCEPT_DELIVERIES = f"""
 INSERT INTO deliveries (lane, key, tenant, state, due_at, size)
 SELECT
@@ -91,7 +111,8 @@ FROM (
     SELECT
       t.value AS lane, e.key AS key, e.tenant AS tenant, j.value ->> 'size' AS size,
       j.key AS place, t.key AS target,
-      coalesce(p.timeout_ms, ?6) <= ?5 AND coalesce(p.status, 'active') = 'active' AS quick
+      coalesce(p.timeout_ms, ?6) <= ?5 AND coalesce(p.status, 'active') = 'active'
+        AND NOT coalesce({_GATED}, false) AND {_SENDING} AS quick
     FROM json_each(?2) AS j
     CROSS JOIN events AS e ON e.tenant = j.value ->> 'tenant' AND e.key = j.value ->> 'key'
     CROSS JOIN json_each(e.targets) AS t
@@ -140,7 +161,7 @@ CLAIM_DUE = f"""
 UPDATE deliveries AS d SET
   state = 'ready',
   interruptions = d.interruptions + (d.state = 'leased'),
-  log = CASE WHEN d.state = 'leased' THEN json_insert({_LOG_WITH_ROOM}, '$[#]', json_object(
+  log = CASE WHEN d.state = 'leased' THEN json_insert({LOG_WITH_ROOM}, '$[#]', json_object(
     'number', d.attempts_made + 1, 'started_at', d.due_at, 'error_kind', 'interrupted',
     'error', 'the sender stopped before it reported an outcome')) ELSE d.log END
 FROM (
@@ -181,33 +202,73 @@ RECURSIVE lanes (lane, lap) AS (
   LIMIT ?3
 )"""
 
+# How many more of lane l a claim may take: under its concurrency, one at a time once its circuit
+# has opened, and as many starts as its rate gives within RATE_AHEAD_MS. What is under way is
+# counted from the leases that run, so a crash leaves no wrong count. Only gated endpoints read it.
+# What lies too far ahead was written before the clock was set back, and bars nobody.
+_UNDER_WAY = f"""(
+      SELECT count(*) FROM deliveries INDEXED BY deliveries_gated
+      WHERE state = 'leased' AND gated = 1 AND lane = l.lane AND due_at > {NOW}
+    )"""
+_OPEN = f"""(
+      p.open_until > {NOW} AND p.open_until <= {NOW} + {CIRCUIT_MS_MAX + CLOCK_SLIP_MS}
+    )"""
+RATE_START = f"""iif(p.rate_last_at > {NOW} + {CLOCK_SLIP_MS}, {NOW}, max(
+      {NOW}, CAST(p.rate_last_at + 1000.0 / p.rate_limit_per_second + 0.999 AS INTEGER)
+    ))"""
+_GATE = f"""iif(NOT coalesce({_GATED}, false), {GATE_OPEN}, min(
+    coalesce(p.concurrency_max - {_UNDER_WAY}, {GATE_OPEN}),
+    iif(p.failures < {FAILURES_MAX}, {GATE_OPEN}, iif({_OPEN}, 0, 1 - {_UNDER_WAY})),
+    iif(p.rate_limit_per_second IS NULL, {GATE_OPEN}, iif(
+      {RATE_START} > {NOW} + {RATE_AHEAD_MS}, 0, 1 + CAST(
+        ({NOW} + {RATE_AHEAD_MS} - {RATE_START}) * p.rate_limit_per_second / 1000.0 AS INTEGER
+      )
+    ))
+  ))"""
+
 # ?1 now, ?2 start, ?3 lanes, ?4 how many, ?5 per lane, ?6 {lane: held already}, ?7 lease ms,
-# ?8 payload bytes. Takes up to ?5 of each active lane until ?4 are found, then reads no further.
+# ?8 payload bytes. Takes up to ?5 of each active lane until ?4 are found, then reads no further. A
+# lease runs from the start that the rate gave.
 CLAIM_READY = f"""
 WITH {WALK},
-candidates (lane, key, size) AS (
-  SELECT l.lane, k.value ->> 0, k.value ->> 1
-  FROM lanes AS l
-  LEFT JOIN endpoints AS p ON p.lane = l.lane
+candidates (lane, key, size, gated, start_at) AS (
+  SELECT
+    o.lane, k.value ->> 0, k.value ->> 1, o.gated,
+    CAST(o.start_at + k.key * 1000.0 / o.rate_limit_per_second + 0.999 AS INTEGER)
+  -- The limit keeps this a query of its own, which works out a lane's room once and not per row.
+  FROM (
+    SELECT
+      l.lane AS lane, iif({_GATED}, 1, NULL) AS gated, {RATE_START} AS start_at,
+      p.rate_limit_per_second AS rate_limit_per_second,
+      min(
+        ?5 - coalesce((SELECT h.value FROM json_each(?6) AS h WHERE h.key = l.lane), 0), {_GATE}
+      ) AS room
+    FROM lanes AS l
+    LEFT JOIN endpoints AS p ON p.lane = l.lane
+    WHERE l.lane IS NOT NULL AND coalesce(p.status, 'active') = 'active' AND {_SENDING}
+    LIMIT -1
+  ) AS o
   CROSS JOIN json_each((
     SELECT json_group_array(json_array(r.key, r.size)) FROM (
       SELECT key, size FROM deliveries INDEXED BY deliveries_ready
-      WHERE state = 'ready' AND lane = l.lane ORDER BY key LIMIT ?5
+      WHERE state = 'ready' AND lane = o.lane AND o.room > 0 ORDER BY key LIMIT ?5
     ) AS r
   )) AS k
-  WHERE l.lane IS NOT NULL AND coalesce(p.status, 'active') = 'active'
-    AND k.key < ?5 - coalesce((SELECT h.value FROM json_each(?6) AS h WHERE h.key = l.lane), 0)
+  WHERE k.key < o.room
   LIMIT ?4
 ),
-picked (lane, key, place, bytes) AS (
-  SELECT lane, key, row_number() OVER w, sum(size) OVER w FROM candidates
+picked (lane, key, gated, start_at, place, bytes) AS (
+  SELECT lane, key, gated, start_at, row_number() OVER w, sum(size) OVER w FROM candidates
   WINDOW w AS (ROWS UNBOUNDED PRECEDING)
 )
-UPDATE deliveries SET state = 'leased', claim = deliveries.claim + 1, due_at = {NOW} + ?7
+UPDATE deliveries SET
+  state = 'leased', claim = deliveries.claim + 1, due_at = coalesce(c.start_at, {NOW}) + ?7,
+  gated = c.gated, start_at = c.start_at
 FROM picked AS c
 WHERE deliveries.lane = c.lane AND deliveries.key = c.key AND (c.bytes <= ?8 OR c.place = 1)
 RETURNING
   lane, key, tenant, claim, attempts_made, run_start, interruptions,
+  coalesce(start_at - {NOW}, 0) AS start_in_ms,
   (
     SELECT json_array(coalesce(e.id, 'evt_' || e.key), e.type) FROM events AS e
     WHERE e.tenant = deliveries.tenant AND e.key = deliveries.key
@@ -219,74 +280,45 @@ RETURNING
   (SELECT {_ENDPOINT} FROM endpoints AS p WHERE p.lane = deliveries.lane) AS endpoint
 """
 
-# ?1 now, ?2 start, ?3 lanes. What remains: ready in active lanes, or due and not made ready yet. If
-# neither is known of, where the walk ended when ?3 lanes were not all: behind so many paused ones
-# there may be others. That walk is one of its own, so that EXISTS can end the first one early.
+# ?1 now, ?2 start, ?3 lanes. What remains: ready in active lanes whose gate is open, or due and not
+# made ready yet. If neither is known of, where the walk ended when ?3 lanes were not all (behind so
+# many paused ones there may be others), how many gates are shut, and when the first opens that time
+# has shut. That walk is one of its own, so that EXISTS can end the first one early. A gate that is
+# full opens when something of it is settled, and has no time.
 CLAIM_REST = f"""
 WITH {WALK}, {WALK.replace("RECURSIVE ", "").replace("lanes", "walked")}
 SELECT
-  more, next_due_at,
-  CASE WHEN more THEN NULL ELSE (SELECT lane FROM walked LIMIT 1 OFFSET ?3 - 1) END AS ended_at
+  {NOW} AS now, more, next_due_at,
+  CASE WHEN more THEN NULL ELSE (SELECT lane FROM walked LIMIT 1 OFFSET ?3 - 1) END AS ended_at,
+  CASE WHEN more THEN NULL ELSE (
+    SELECT json_array(count(*), min(nullif(max(
+      iif({_OPEN}, p.open_until, 0),
+      iif({RATE_START} > {NOW} + {RATE_AHEAD_MS}, {RATE_START} - {RATE_REFILL_MS}, 0)
+    ), 0)))
+    FROM walked AS w CROSS JOIN endpoints AS p ON p.lane = w.lane
+    WHERE p.status = 'active' AND {_GATED} AND {_SENDING}
+  ) END AS gates
 FROM (
   SELECT
-    EXISTS (
+    {_SENDING} AND (EXISTS (
       SELECT 1 FROM lanes AS l
       LEFT JOIN endpoints AS p ON p.lane = l.lane
-      WHERE l.lane IS NOT NULL AND coalesce(p.status, 'active') = 'active'
+      WHERE l.lane IS NOT NULL AND coalesce(p.status, 'active') = 'active' AND {_GATE} > 0
     ) OR EXISTS (
       SELECT 1 FROM deliveries WHERE state IN ('scheduled', 'leased') AND due_at <= {NOW}
-    ) AS more,
+    )) AS more,
     (SELECT min(due_at) FROM deliveries WHERE state IN ('scheduled', 'leased')) AS next_due_at
 )
 """
 
-# --- settle ---------------------------------------------------------------------------------------
-
-# ?1: [{lane, key, claim, attempts_before, state, due_at, attempt, reason, completed_at}]. Fenced by
-# the claim number; the count of attempts makes a repeat of the same settlement change nothing. A
-# ready one may be settled when its lease has ended and nobody has claimed it since.
-SETTLE = f"""
-UPDATE deliveries AS d SET
-  state = s.value ->> 'state',
-  due_at = s.value ->> 'due_at',
-  reason = s.value ->> 'reason',
-  completed_at = s.value ->> 'completed_at',
-  attempts_made = d.attempts_made + (s.value ->> 'attempt' IS NOT NULL),
-  interruptions = iif(
-    s.value ->> 'attempt' IS NULL AND s.value ->> 'state' IN ('ready', 'scheduled', 'leased'),
-    d.interruptions, 0
-  ),
-  log = CASE WHEN s.value ->> 'attempt' IS NULL THEN d.log
-    ELSE json_insert({_LOG_WITH_ROOM}, '$[#]', json(s.value -> 'attempt')) END
-FROM json_each(?1) AS s
-WHERE d.lane = s.value ->> 'lane' AND d.key = s.value ->> 'key'
-  AND d.claim = s.value ->> 'claim' AND d.attempts_made = s.value ->> 'attempts_before'
-  AND (d.state = 'leased' OR (d.state = 'ready' AND d.interruptions > 0))
-RETURNING lane, key
+# ?1 now, ?2 lane, ?3 ms. Takes the rate's next start if it comes within ?3; says when it comes,
+# beside that, for whoever did not get it.
+TAKE_START = f"""
+UPDATE endpoints AS p SET rate_last_at = {RATE_START}
+WHERE p.lane = ?2 AND p.rate_limit_per_second IS NOT NULL AND {RATE_START} <= {NOW} + ?3
+RETURNING rate_last_at - {NOW} AS start_in_ms
 """
-
-# ?1: [{lane, key, claim, attempts_before}] of settlements that disable their endpoint, ?2 now. Only
-# where SETTLE, just before, applied the settlement. Its subscriptions go with it.
-_DISABLED = """
-  FROM json_each(?1) AS s
-  CROSS JOIN deliveries AS d ON d.lane = s.value ->> 'lane' AND d.key = s.value ->> 'key'
-  CROSS JOIN endpoints AS p ON p.lane = d.lane AND p.status = 'active'"""
-_APPLIED = """d.state = 'failed' AND d.claim = s.value ->> 'claim'
-    AND d.attempts_made = (s.value ->> 'attempts_before') + 1"""
-
-DISABLE_UNSUBSCRIBE = f"""
-DELETE FROM subscriptions WHERE (tenant, pattern, lane) IN (
-  SELECT p.tenant, t.value, p.lane
-  {_DISABLED}
-  CROSS JOIN json_each(p.settings, '$.event_types') AS t
-  WHERE {_APPLIED}
-)
-"""
-DISABLE = f"""
-UPDATE endpoints SET status = 'error', revision = revision + 1, updated_at = ?2
-WHERE lane IN (
-  SELECT p.lane
-  {_DISABLED}
-  WHERE {_APPLIED}
-)
+NEXT_START = f"""
+SELECT {RATE_START} - {NOW} AS start_in_ms FROM endpoints AS p
+WHERE p.lane = ?2 AND p.rate_limit_per_second IS NOT NULL
 """

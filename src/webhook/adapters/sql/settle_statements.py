@@ -1,0 +1,102 @@
+"""What a settle does: the outcome of each claim, and what outcomes say of an endpoint's health.
+
+Same dialect and habits as statements.py.
+"""
+
+from __future__ import annotations
+
+from webhook.adapters.sql.statements import LOG_WITH_ROOM
+from webhook.domain.health import (
+    CIRCUIT_DOUBLINGS_MAX,
+    CIRCUIT_MS,
+    CIRCUIT_MS_MAX,
+    CLOCK_SLIP_MS,
+    FAILURES_MAX,
+)
+
+# ?1: [{lane, key, claim, attempts_before, state, due_at, attempt, reason, completed_at}]. Fenced by
+# the claim number; the count of attempts makes a repeat of the same settlement change nothing. A
+# ready one may be settled when its lease has ended and nobody has claimed it since.
+SETTLE = f"""
+UPDATE deliveries AS d SET
+  state = s.value ->> 'state',
+  due_at = s.value ->> 'due_at',
+  reason = s.value ->> 'reason',
+  completed_at = s.value ->> 'completed_at',
+  attempts_made = d.attempts_made + (s.value ->> 'attempt' IS NOT NULL),
+  interruptions = iif(
+    s.value ->> 'attempt' IS NULL AND s.value ->> 'state' IN ('ready', 'scheduled', 'leased'),
+    d.interruptions, 0
+  ),
+  log = CASE WHEN s.value ->> 'attempt' IS NULL THEN d.log
+    ELSE json_insert({LOG_WITH_ROOM}, '$[#]', json(s.value -> 'attempt')) END
+FROM json_each(?1) AS s
+WHERE d.lane = s.value ->> 'lane' AND d.key = s.value ->> 'key'
+  AND d.claim = s.value ->> 'claim' AND d.attempts_made = s.value ->> 'attempts_before'
+  AND (d.state = 'leased' OR (d.state = 'ready' AND d.interruptions > 0))
+RETURNING lane, key
+"""
+
+# ?1 as above. Settlements that SETTLE, just after, will apply, and their active endpoints besides.
+# Looked at before it, so that a repeat finds nothing to count.
+_APPLIED = """
+  FROM json_each(?1) AS s
+  CROSS JOIN deliveries AS d ON d.lane = s.value ->> 'lane' AND d.key = s.value ->> 'key'
+    AND d.claim = s.value ->> 'claim' AND d.attempts_made = s.value ->> 'attempts_before'
+    AND (d.state = 'leased' OR (d.state = 'ready' AND d.interruptions > 0))"""
+_WILL_APPLY = f"""{_APPLIED}
+  CROSS JOIN endpoints AS p ON p.lane = d.lane AND p.status = 'active'"""
+
+# The endpoints that never answer well again: 410, or nothing but failures since ?3 and the circuit
+# open. ?2 now.
+_GIVEN_UP = f"""
+  {_WILL_APPLY}
+  WHERE s.value ->> 'disable_endpoint' OR (
+    s.value ->> 'failed_at' IS NOT NULL AND p.open_until IS NOT NULL AND p.failing_since <= ?3
+  )"""
+
+DISABLE_UNSUBSCRIBE = f"""
+DELETE FROM subscriptions WHERE ?2 IS NOT NULL AND (tenant, pattern, lane) IN (
+  SELECT t.tenant, t.pattern, t.lane
+  FROM (SELECT DISTINCT p.tenant AS tenant, p.lane AS lane, p.settings AS settings {_GIVEN_UP}) AS g
+  CROSS JOIN json_each(g.settings, '$.event_types') AS w
+  CROSS JOIN subscriptions AS t ON t.tenant = g.tenant AND t.pattern = w.value AND t.lane = g.lane
+)
+"""
+DISABLE = f"""
+UPDATE endpoints SET status = 'error', revision = revision + 1, updated_at = ?2
+WHERE lane IN (SELECT p.lane {_GIVEN_UP})
+"""
+
+# ?1 as above, ?2 now. Failures in a row, and the circuit: at FAILURES_MAX of them nothing is sent
+# for a while, which doubles with each probe that fails. What fails while it is open began before
+# and does not count, so that many attempts at once open it once.
+_FAILURES = f"iif(failures < {FAILURES_MAX}, min(failures + f.count, {FAILURES_MAX}), failures + 1)"
+COUNT_FAILURES = f"""
+UPDATE endpoints SET
+  failures = {_FAILURES},
+  failing_since = coalesce(failing_since, ?2),
+  open_until = iif(
+    {_FAILURES} < {FAILURES_MAX}, NULL,
+    ?2 + min({CIRCUIT_MS_MAX}, {CIRCUIT_MS} << min(
+      {_FAILURES} - {FAILURES_MAX}, {CIRCUIT_DOUBLINGS_MAX}
+    ))
+  )
+FROM (
+  SELECT d.lane AS lane, count(*) AS count
+  {_WILL_APPLY}
+  WHERE s.value ->> 'failed_at' IS NOT NULL
+  GROUP BY d.lane
+) AS f
+WHERE endpoints.lane = f.lane AND NOT (
+  coalesce(open_until, 0) > ?2 AND open_until <= ?2 + {CIRCUIT_MS_MAX + CLOCK_SLIP_MS}
+)
+"""
+
+# ?1 as above, ?2: [lane] of those that succeeded. A success ends a row of failures; where there was
+# none, nothing is written, and nothing read but the endpoint.
+FORGET_FAILURES = f"""
+UPDATE endpoints AS p SET failures = 0, failing_since = NULL, open_until = NULL
+WHERE p.lane IN (SELECT value FROM json_each(?2)) AND p.failures > 0 AND p.status = 'active'
+  AND EXISTS (SELECT 1 {_APPLIED} WHERE d.lane = p.lane AND s.value ->> 'state' = 'success')
+"""

@@ -1,0 +1,56 @@
+"""The health of an endpoint and its limits: when it is left alone, and when it is given up.
+
+Failures count in a row; a success forgets them. At ``FAILURES_MAX`` the endpoint's circuit opens:
+nothing is sent to it for a while, and then one delivery at a time as a probe. The while doubles
+with each probe that fails. What was leased before the circuit opened is still sent, but what fails
+while it is open does not count, so that many attempts that fail at once open it once. After
+``ERROR_AFTER_MS`` of nothing but failures, with its circuit open, the endpoint's status becomes
+``error``.
+"""
+
+from __future__ import annotations
+
+import math
+
+FAILURES_MAX = 10
+CIRCUIT_MS = 5_000
+CIRCUIT_MS_MAX = 600_000
+CIRCUIT_DOUBLINGS_MAX = 10
+ERROR_AFTER_MS = 5 * 86_400_000
+# How far ahead a claim may give out the starts that a rate allows, and how far ahead the next one
+# is when it is worth while to claim again.
+RATE_AHEAD_MS = 1_000
+RATE_REFILL_MS = 500
+# By how much the clocks of claimers may differ, and a claim may be late. What lies further ahead
+# than that was written before a clock was set back, and is not waited for.
+CLOCK_SLIP_MS = 60_000
+
+
+def circuit_ms(failures: int) -> int | None:
+    """Return how long an endpoint with that many failures in a row is left alone, None if not."""
+    if failures < FAILURES_MAX:
+        return None
+    return min(CIRCUIT_MS_MAX, CIRCUIT_MS << min(failures - FAILURES_MAX, CIRCUIT_DOUBLINGS_MAX))
+
+
+def circuit_open(open_until: int | None, now: int) -> bool:
+    """Whether nothing is sent to an endpoint now, because it failed so often."""
+    return open_until is not None and now < open_until <= now + CIRCUIT_MS_MAX + CLOCK_SLIP_MS
+
+
+def failures_after(failures: int, more: int) -> int:
+    """Return the failures in a row after some more, of an endpoint whose circuit is not open."""
+    return min(failures + more, FAILURES_MAX) if failures < FAILURES_MAX else failures + 1
+
+
+def rate_start(last_at: int, per_second: float, now: int) -> int:
+    """Return the next start that a rate gives after its last one."""
+    if last_at > now + CLOCK_SLIP_MS:
+        return now
+    return max(now, math.ceil(last_at + 1000 / per_second))
+
+
+def rate_starts(next_at: int, per_second: float, now: int) -> int:
+    """Return how many starts a rate gives within ``RATE_AHEAD_MS``, the next one at ``next_at``."""
+    ahead_ms = now + RATE_AHEAD_MS - next_at
+    return 0 if ahead_ms < 0 else 1 + int(ahead_ms * per_second / 1000)
