@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.engine.world import (
     LEASE_MS,
     SECOND_MS,
@@ -14,7 +16,8 @@ from tests.engine.world import (
     statuses,
     url_of,
 )
-from webhook.domain.model import DeliveryStatus
+from webhook.domain.model import DeliveryState, DeliveryStatus
+from webhook.ports import Claim, ClaimRequest
 from webhook.testing import FOREVER, Reply
 
 
@@ -80,6 +83,31 @@ async def test_what_outlasts_the_grace_is_delivered_by_the_next_service(world: W
     assert found.status is DeliveryStatus.SUCCESS
     assert [(a.number, a.error_kind) for a in found.attempts] == [(1, "interrupted"), (1, None)]
     assert found.attempts_made == 1
+
+
+async def test_what_a_claim_brings_after_the_grace_is_given_back_unsent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = world.persistence.delivery_store
+    claim = store.claim
+
+    async def claim_and_answer_late(request: ClaimRequest) -> Claim:
+        answer = await claim(request)
+        await world.clock.wait(asyncio.Event(), SECOND_MS)
+        return answer
+
+    monkeypatch.setattr(store, "claim", claim_and_answer_late)
+    first = world.service(background=True, retry_schedule_s=[5])
+    await add(first)
+    world.sender.script(url_of("a"), 503, 200)
+    await first.emit(event())
+    # Claims come a second late for the same reason.
+    await world.clock.advance(6 * SECOND_MS + SECOND_MS // 2)
+    assert (await world.delivery(first)).state is DeliveryState.LEASED
+    await world.clock.run(first.stop(grace_ms=0), within_ms=2 * SECOND_MS)
+    found = await world.delivery(first)
+    assert (found.state, found.interruptions) == (DeliveryState.READY, 0)
+    assert len(world.sender.requests) == 1
 
 
 async def test_a_stop_that_cannot_write_leaves_it_to_the_lease(world: World) -> None:

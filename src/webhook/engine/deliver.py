@@ -327,7 +327,10 @@ class Deliverer:
         self.taken += len(claim.claimed)
         taken = list(held_since(claim.claimed, asked_ms))
         self._took_gated |= any(held.gated for held in taken)
-        self._slots.add(taken)
+        if self._abandoned:
+            self._slots.give_back(taken)
+        else:
+            self._slots.add(taken)
         return len(taken)
 
     def _idle_ms(self) -> float:

@@ -274,6 +274,9 @@ class WebhookService(SwitchService, RecoveryService):
         ending.add_done_callback(lambda _: ended.set())
         await self._clock.wait(ended, grace_ms)
         ending.cancel()
+        # Not the first one: the claim that it may be waiting for has leased what is given back.
+        for task in self._tasks[1:]:
+            task.cancel()
         given_back = await background.abandon()
         # Not before: an emit that comes meanwhile must not start another loop.
         if self._background is background:
@@ -378,5 +381,5 @@ class WebhookService(SwitchService, RecoveryService):
 
 async def _end(loops: Sequence[asyncio.Future[None]], background: Deliverer) -> None:
     # In this order: a claim that is still under way brings attempts that are to be finished.
-    await asyncio.gather(*loops, return_exceptions=True)
+    await asyncio.wait(loops)
     await background.finish()

@@ -73,6 +73,11 @@ class Slots:
         self.waiting.extend(held)
         self._start_waiting()
 
+    def give_back(self, held: Iterable[Held]) -> None:
+        """Give back, unsent, what was claimed."""
+        for one in held:
+            self._release(one)
+
     def release_waiting(self) -> None:
         """Give back what has not been started."""
         while self.waiting:
