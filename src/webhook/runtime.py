@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from webhook.adapters.asyncio_wake import AsyncioWake
 from webhook.adapters.memory import create_in_memory_webhook_persistence
+from webhook.adapters.native_crypto import NativeCrypto
 from webhook.adapters.system import SystemChance, SystemClock
 from webhook.domain.config import WebhookConfig
 from webhook.domain.endpoint import EndpointInput
@@ -19,6 +20,7 @@ from webhook.engine.service import Stopped, WebhookService
 from webhook.ports import (
     Chance,
     Clock,
+    Crypto,
     Sender,
     WakeQueue,
     WebhookDeliveryStore,
@@ -53,6 +55,7 @@ class WebhookRuntimeService(WebhookService):
         wake_queue: WakeQueue | None = None,
         clock: Clock | None = None,
         chance: Chance | None = None,
+        crypto: Crypto | None = None,
         auto_start: bool = not _IN_WORKER,
     ) -> None:
         config = config or WebhookConfig()
@@ -66,6 +69,7 @@ class WebhookRuntimeService(WebhookService):
             wake_queue=wake_queue or self._own_wake or AsyncioWake(),
             clock=clock,
             chance=chance or SystemChance(),
+            crypto=crypto or default_crypto(),
             wakes_somebody=wake_queue is not None or self._auto_start,
         )
 
@@ -83,6 +87,15 @@ class WebhookRuntimeService(WebhookService):
         if self._own_wake is not None:
             self._own_wake.close()
         return stopped
+
+
+def default_crypto() -> Crypto:
+    """Return what the platform computes with: WebCrypto in a Python Worker, else a package."""
+    if _IN_WORKER:
+        from webhook.adapters.cloudflare.webcrypto import WebCrypto  # noqa: PLC0415 - kept light
+
+        return WebCrypto()
+    return NativeCrypto()
 
 
 def default_sender(config: WebhookConfig, clock: Clock) -> Sender:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.api.bad_input import BAD_INPUT, BadInput, stored
+from tests.api.bad_secrets import BAD_SECRETS
 from tests.api.server import Served
 
+CASES = [*BAD_INPUT, *BAD_SECRETS]
 
-@pytest.mark.parametrize("case", BAD_INPUT, ids=lambda case: case.name)
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_is_refused_with_words_and_stores_nothing(served: Served, case: BadInput) -> None:
     before = stored(served.url, served.token)
     case.check(case.send(served.url, served.token))
@@ -16,5 +19,5 @@ def test_is_refused_with_words_and_stores_nothing(served: Served, case: BadInput
 
 
 def test_the_table_names_each_case_once() -> None:
-    names = [case.name for case in BAD_INPUT]
+    names = [case.name for case in CASES]
     assert sorted(names) == sorted(set(names))

@@ -33,6 +33,8 @@ async def test_a_new_endpoint_is_shown_whole_and_with_its_secret(api: Api) -> No
         "rate_limit_per_second": None,
         "status": "active",
         "active": True,
+        "signature": "v1",
+        "public_key": None,
         "health": {"failures": 0, "failing_since": None, "open_until": None},
     }
 
@@ -72,7 +74,8 @@ async def test_nothing_but_the_first_answer_and_an_explicit_call_shows_secrets(a
     ):
         assert SECRET not in answer.text
         assert "very secret" not in answer.text
-    assert await api.get(f"{path}/secret") == {"secret": SECRET}
+    shown = (await api.client.post(f"{path}/secret")).json()
+    assert (shown["secret"], shown["public_key"]) == (SECRET, None)
 
 
 async def test_a_batch_makes_all_or_none(api: Api) -> None:
@@ -136,7 +139,8 @@ async def test_an_endpoint_of_another_tenant_is_not_there(api: Api) -> None:
     made = await api.add_endpoint(URL, tenant="acme")
     path = f"/v1/endpoints/{made['id']}"
     for method, below in (
-        ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/secret"), ("POST", "/probe"),
+        ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/secret"),
+        ("POST", "/secret/rotate"), ("POST", "/probe"),
     ):  # fmt: skip
         other = await api.client.request(
             method, path + below, params={"tenant": "x"}, content=b"{}"

@@ -30,6 +30,7 @@ ROOMS_OF_PACKAGES: dict[str, frozenset[str]] = {
     "msgspec": frozenset(MAY_KNOW),
     "starlette": frozenset({"api", "cli"}),
     "aiohttp": frozenset({"adapters"}),
+    "cryptography": frozenset({"adapters"}),
     "yarl": frozenset({"adapters"}),
     "sqlite3": frozenset({"adapters"}),
     "uvicorn": frozenset({"cli"}),

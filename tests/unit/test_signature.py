@@ -11,10 +11,29 @@ import svix
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.domain.signature import kmsg_headers, sign_kmsg, sign_v1, standard_headers
+from tests import ed25519
+from webhook.adapters.native_crypto import NativeCrypto
+from webhook.domain.secret import key_pair, public_key
+from webhook.domain.signature import (
+    kmsg_headers,
+    sign_kmsg,
+    sign_v1,
+    signed_bytes,
+    standard_headers,
+    v1a,
+)
 
 SECRET_A = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SECRET_B = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+
+# The private key, the public one and the signature that Svix publishes.
+PRIVATE = (
+    "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
+)
+PUBLIC = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
+PUBLISHED_V1A = (
+    "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
+)
 
 KMSG_BODY = (
     b'{"id":"e1795530233595","type":"message.sent","timestamp":"2026-11-24T14:23:53.595Z",'
@@ -45,7 +64,24 @@ KMSG_SIGNATURE = "af9cc3e71d9a3599504d5b72a0c3be3974592cffc9b5a4a91c031c31cb54bd
 def test_the_published_vectors(
     secret: str, event_id: str, timestamp_s: int, body: bytes, signature: str
 ) -> None:
-    assert sign_v1(secret, event_id, timestamp_s, body) == signature
+    assert sign_v1(secret, signed_bytes(event_id, timestamp_s, body)) == signature
+
+
+async def test_the_published_vector_of_v1a() -> None:
+    pytest.importorskip("cryptography", reason="make setup installs it")
+    event_id, timestamp_s, body = (
+        "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        1614265330,
+        b'{"test": 2432232314}',
+    )
+    seed, public = key_pair(PRIVATE)
+    signature = await NativeCrypto().ed25519_sign(seed, signed_bytes(event_id, timestamp_s, body))
+    assert v1a(signature) == PUBLISHED_V1A
+    assert await NativeCrypto().ed25519_public_key(seed) == public
+    assert public_key(PRIVATE) == PUBLIC
+    headers = standard_headers([v1a(signature)], event_id, timestamp_s)
+    assert ed25519.verify_webhook(PUBLIC, headers, body)
+    assert not ed25519.verify_webhook(PUBLIC, headers, body + b" ")
 
 
 def test_the_vector_of_k_msg() -> None:
@@ -88,7 +124,7 @@ def test_the_prefix_of_k_msg_names_the_algorithm_unless_told(
 
 
 def test_without_a_secret_there_is_no_signature() -> None:
-    assert standard_headers([], "evt_1", 5, b"{}") == {
+    assert standard_headers([], "evt_1", 5) == {
         "webhook-id": "evt_1",
         "webhook-timestamp": "5",
     }
@@ -105,11 +141,18 @@ BODIES = st.text(max_size=200).map(lambda text: base64.b64encode(text.encode()).
 )  # fmt: skip
 
 
+def signed(secrets: list[str], event_id: str, body: bytes) -> dict[str, str]:
+    """Return the headers of a request that each of the secrets signs now."""
+    at = int(time.time())
+    over = signed_bytes(event_id, at, body)
+    return standard_headers([sign_v1(secret, over) for secret in secrets], event_id, at)
+
+
 @given(st.lists(KEYS, min_size=1, max_size=3), IDS, BODIES)
 def test_other_libraries_verify_each_secrets_signature(
     secrets: list[str], event_id: str, body: bytes
 ) -> None:
-    headers = standard_headers(secrets, event_id, int(time.time()), body)
+    headers = signed(secrets, event_id, body)
     as_svix = {name.replace("webhook-", "svix-"): value for name, value in headers.items()}
     for secret in secrets:
         standardwebhooks.Webhook(secret).verify(body, headers)
@@ -118,7 +161,7 @@ def test_other_libraries_verify_each_secrets_signature(
 
 
 def test_other_libraries_refuse_a_changed_body() -> None:
-    headers = standard_headers([SECRET_A], "evt_1", int(time.time()), b'{"a":1}')
+    headers = signed([SECRET_A], "evt_1", b'{"a":1}')
     with pytest.raises(standardwebhooks.WebhookVerificationError):
         standardwebhooks.Webhook(SECRET_A).verify(b'{"a":2}', headers)
     with pytest.raises(standardwebhooks.WebhookVerificationError):
@@ -127,5 +170,6 @@ def test_other_libraries_refuse_a_changed_body() -> None:
 
 @given(KEYS, IDS, st.integers(0, 1 << 33), st.binary(max_size=100))
 def test_any_bytes_can_be_signed(secret: str, event_id: str, at: int, body: bytes) -> None:
-    assert sign_v1(secret, event_id, at, body).startswith("v1,")
-    assert sign_v1(secret, event_id, at, body) != sign_v1(secret, event_id, at + 1, body)
+    signature = sign_v1(secret, signed_bytes(event_id, at, body))
+    assert signature.startswith("v1,")
+    assert signature != sign_v1(secret, signed_bytes(event_id, at + 1, body))

@@ -14,6 +14,7 @@ from typing import Any
 import standardwebhooks
 import svix
 
+from tests import ed25519
 from tests.hostile import TenGigabytes, drips, never_answers
 from tests.receiver import Answer, Request, ThreadedReceiver, encode
 from tests.worker.harness import LOCAL, Api, until
@@ -55,6 +56,18 @@ def test_an_event_arrives_once_and_two_other_libraries_verify_it(api: Api) -> No
     [attempt] = delivery["attempts"]
     assert (attempt["number"], attempt["status_code"], attempt["error_kind"]) == (1, 200, None)
     assert attempt["response"] == "thanks"
+
+
+def test_during_a_move_to_v1a_both_signatures_verify(api: Api) -> None:
+    with ThreadedReceiver([Answer(200)]) as receiver:
+        made = api.endpoint(receiver.url)
+        reply = api.post(f"/v1/endpoints/{made['id']}/secret/rotate", {"signature": "v1a"})
+        api.ended(api.emit())
+        [request] = receiver.requests
+    svix.Webhook(made["secret"]).verify(request.body, request.headers)
+    assert ed25519.verify_webhook(reply.json["public_key"], dict(request.headers), request.body)
+    assert "whsk_" not in reply.text
+    assert reply.json["public_key"] == api.get(f"/v1/endpoints/{made['id']}")["public_key"]
 
 
 def test_both_lists_show_the_delivery_with_its_attempt(api: Api) -> None:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webhook.api import deliveries, endpoints, events, health, recoveries, sending
+from webhook.api import deliveries, endpoints, events, health, recoveries, secrets, sending
 from webhook.api.auth import ApiSettings, check_token
 from webhook.api.context import SCOPE_KEY, RequestContext
 from webhook.api.documentation import documented
@@ -28,6 +28,7 @@ from webhook.engine.service import WebhookService
 OPERATIONS = documented(
     *events.OPERATIONS,
     *endpoints.OPERATIONS,
+    *secrets.OPERATIONS,
     *deliveries.OPERATIONS,
     *sending.OPERATIONS,
     *recoveries.OPERATIONS,

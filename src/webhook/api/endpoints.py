@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from webhook.api.body import decode, read_body, refuse_body
 from webhook.api.operation import Call, Operation, answer
-from webhook.api.problems import CONFLICT, NOT_FOUND
+from webhook.api.problems import CONFLICT, NOT_FOUND, NOT_SUPPORTED
 from webhook.api.query import (
     AnyTenantQuery,
     ListQuery,
@@ -19,11 +19,11 @@ from webhook.api.query import (
     parse_query,
 )
 from webhook.api.text import text
-from webhook.api.views import EndpointPage, EndpointsMade, EndpointView, ProbeView, SecretView
+from webhook.api.views import EndpointPage, EndpointsMade, EndpointView, ProbeView, secret_of
 from webhook.domain.endpoint import EndpointInput, EndpointPatch
 from webhook.domain.errors import Conflict, FieldError, InvalidInput, NotFound
 from webhook.domain.event import ID_PATTERN, name_problem
-from webhook.domain.model import Endpoint, EndpointStatus
+from webhook.domain.model import EndpointStatus
 from webhook.ports import EndpointQuery
 
 BATCH_MAX = 100
@@ -58,7 +58,7 @@ async def add_endpoint(call: Call) -> Response:
         made = await call.context.service.add_endpoint(given)
     except Conflict as error:
         raise _moved(error, "/0", "") from None
-    return answer(201, EndpointView.of(made, _secret(made)))
+    return answer(201, EndpointView.of(made, secret_of(made)))
 
 
 async def add_endpoints(call: Call) -> Response:
@@ -73,18 +73,13 @@ async def add_endpoints(call: Call) -> Response:
         raise error.under("/endpoints") from None
     except Conflict as error:
         raise _moved(error, "", "/endpoints") from None
-    return answer(201, EndpointsMade([EndpointView.of(one, _secret(one)) for one in made]))
+    return answer(201, EndpointsMade([EndpointView.of(one, secret_of(one)) for one in made]))
 
 
 def _moved(error: Conflict, old: str, new: str) -> Conflict:
     """Let pointers begin with ``new`` in place of ``old``."""
     errors = [FieldError(new + e.pointer.removeprefix(old), e.detail) for e in error.errors]
     return Conflict(f"{errors[0].pointer}: {errors[0].detail}", errors) if errors else error
-
-
-def _secret(endpoint: Endpoint) -> str | None:
-    """Return the newest secret of an endpoint's own."""
-    return endpoint.secrets[0].value if endpoint.secrets else None
 
 
 async def list_endpoints(call: Call) -> Response:
@@ -137,12 +132,6 @@ async def probe_endpoint(call: Call) -> Response:
     return answer(200, ProbeView.of(result))
 
 
-async def get_secret(call: Call) -> Response:
-    """Show an endpoint's secret."""
-    endpoint = await call.context.service.get_endpoint(call.id, tenant=any_tenant(call))
-    return answer(200, SecretView(_secret(endpoint)))
-
-
 def any_tenant(call: Call) -> str | None:
     """Return the tenant that a thing must belong to, None for anybody's."""
     tenant = parse_query(call, AnyTenantQuery).tenant
@@ -159,7 +148,7 @@ OPERATIONS = (
         name="add_endpoint",
         summary="Make an endpoint",
         description=(
-            "Nothing is sent to it yet; try it with a probe. This answer and GET .../secret are "
+            "Nothing is sent to it yet; try it with a probe. This answer and .../secret are "
             "the only ones that show the secret."
         ),
         handler=add_endpoint,
@@ -167,7 +156,7 @@ OPERATIONS = (
         status=201,
         answer=(EndpointView,),
         answer_description="The endpoint, with its secret.",
-        problems=(CONFLICT,),
+        problems=(CONFLICT, NOT_SUPPORTED),
         example=_EXAMPLE,
     ),
     Operation(
@@ -193,7 +182,7 @@ OPERATIONS = (
         status=201,
         answer=(EndpointsMade,),
         answer_description="The endpoints, with their secrets.",
-        problems=(CONFLICT,),
+        problems=(CONFLICT, NOT_SUPPORTED),
         example=f'{{"endpoints": [{_EXAMPLE}]}}',
     ),
     Operation(
@@ -254,19 +243,6 @@ OPERATIONS = (
         status=200,
         answer=(ProbeView,),
         answer_description="What came of the request, success or not.",
-        problems=(NOT_FOUND, CONFLICT),
-    ),
-    Operation(
-        method="GET",
-        path=f"{_ONE}/secret",
-        name="get_secret",
-        summary="Show an endpoint's secret",
-        description="What its receiver verifies signatures with.",
-        handler=get_secret,
-        query=AnyTenantQuery,
-        status=200,
-        answer=(SecretView,),
-        answer_description="The secret.",
-        problems=(NOT_FOUND,),
+        problems=(NOT_FOUND, CONFLICT, NOT_SUPPORTED),
     ),
 )

@@ -107,8 +107,8 @@ INTERNAL = Problem(
 NOT_SUPPORTED = Problem(
     "not-supported",
     501,
-    "The stores cannot do that",
-    "Run the service on stores that keep what this takes, as those that come with it do.",
+    "The service cannot do that here",
+    "The detail says what it takes: stores such as those that come with it, or a package.",
 )
 STORE_UNAVAILABLE = Problem(
     "store-unavailable",

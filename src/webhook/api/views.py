@@ -19,6 +19,7 @@ from webhook.domain.model import (
     Event,
 )
 from webhook.domain.retry import RetryPolicy
+from webhook.domain.secret import SignatureVersion, SigningSecret
 from webhook.engine.probe import ProbeResult
 from webhook.engine.switch import SendingStatus
 from webhook.ports import AcceptedEvent
@@ -151,14 +152,24 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     health: HealthView
     created_at: Time
     updated_at: Time
+    signature: Annotated[
+        SignatureVersion, Meta(description="How its newest secret signs: v1 is HMAC, v1a Ed25519.")
+    ]
+    public_key: Annotated[
+        str | None, Meta(description="What its receiver verifies v1a with; null for v1.")
+    ]
     secret: Annotated[
         str | UnsetType | None,
-        Meta(description="Only when the endpoint is made; null if the service's own secret signs."),
+        Meta(
+            description="Only when the endpoint is made; null for v1a, and if the service's own "
+            "secret signs."
+        ),
     ] = UNSET
 
     @classmethod
     def of(cls, endpoint: Endpoint, secret: str | UnsetType | None = UNSET) -> Self:
         """Make the view of an endpoint; ``secret`` is shown when given."""
+        newest = endpoint.secrets[0] if endpoint.secrets else None
         return cls(
             id=endpoint.id,
             tenant=endpoint.tenant,
@@ -178,8 +189,20 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
             health=HealthView.of(endpoint),
             created_at=rfc3339(endpoint.created_at),
             updated_at=rfc3339(endpoint.updated_at),
+            signature=SignatureVersion.V1 if newest is None else newest.version,
+            public_key=None if newest is None else newest.public_key,
             secret=secret,
         )
+
+
+def shown_secret(secret: SigningSecret) -> str | None:
+    """Return a secret that its receiver has to know, None for a private key."""
+    return None if secret.version is SignatureVersion.V1A else secret.value
+
+
+def secret_of(endpoint: Endpoint) -> str | None:
+    """Return the newest secret of an endpoint's own, if it may be shown."""
+    return shown_secret(endpoint.secrets[0]) if endpoint.secrets else None
 
 
 class EventPage(PageView[EventView], frozen=True):
@@ -207,12 +230,6 @@ class SendingView(msgspec.Struct, frozen=True, kw_only=True):
         """Make the view of the switch."""
         since = status.paused_since
         return cls(paused=status.paused, paused_since=None if since is None else rfc3339(since))
-
-
-class SecretView(msgspec.Struct, frozen=True):
-    """The newest secret that signs for an endpoint; null if the service's own secret does."""
-
-    secret: str | None
 
 
 class ProbeView(msgspec.Struct, frozen=True, kw_only=True):

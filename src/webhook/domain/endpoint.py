@@ -9,14 +9,19 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from webhook.domain.config import TIMEOUT_MS_MAX
-from webhook.domain.errors import InvalidInput
-from webhook.domain.event import TENANT_DEFAULT, name_problem, tenant_problem
+from webhook.domain.errors import Conflict, InvalidInput
+from webhook.domain.event import TENANT_DEFAULT, name_problem, rfc3339, tenant_problem
 from webhook.domain.event_types import pattern_problem
 from webhook.domain.headers import check_headers
 from webhook.domain.json_text import check_text, escape
 from webhook.domain.model import HEALTHY, Endpoint, EndpointStatus
 from webhook.domain.retry import RetryPolicy
-from webhook.domain.secret import SigningSecret, secret_bytes
+from webhook.domain.secret import (
+    OVERLAP_S_MAX,
+    SECRETS_MAX,
+    SignatureVersion,
+    SigningSecret,
+)
 from webhook.domain.url_rules import UrlRules, check_url
 
 PATTERNS_MAX = 100
@@ -39,6 +44,13 @@ ConcurrencyMax = Annotated[
 RateLimit = Annotated[
     float | None, Meta(description=f"Most attempts started in a second, {RATE_MIN} to {RATE_MAX}.")
 ]
+Signature = Annotated[
+    SignatureVersion,
+    Meta(
+        description="How requests are signed: v1 with a secret that both sides know, v1a with an "
+        "Ed25519 key of which the receiver knows the public half."
+    ),
+]
 TimeoutMs = Annotated[
     int | None, Meta(description=f"Deadline of one attempt, 1 to {TIMEOUT_MS_MAX} ms.")
 ]
@@ -60,8 +72,10 @@ class EndpointInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         dict[str, str], Meta(description="Sent with every request; never shown again.")
     ] = {}
     secret: Annotated[
-        str | None, Meta(description="whsec_ + base64; made for you unless given.")
+        str | None,
+        Meta(description="whsec_ + base64, or whsk_ + base64 for v1a; made for you unless given."),
     ] = None
+    signature: Signature | None = None
     retry: RetryPolicy | None = None
     timeout_ms: TimeoutMs = None
     concurrency_max: ConcurrencyMax = None
@@ -115,14 +129,13 @@ def new_endpoint(
     secret: str | None,
     reserved_headers: Iterable[str] = (),
 ) -> Endpoint:
-    """Check an input and make the endpoint of it, signing with ``secret`` where none is given.
+    """Check an input and make the endpoint of it, signing with ``secret``, checked already.
 
     ``reserved_headers`` are those that the service sets itself beyond the usual ones. Raises
     ``InvalidInput`` with a pointer to the field.
     """
     if problem := tenant_problem(given.tenant):
         raise InvalidInput.at("/tenant", problem)
-    value = secret if given.secret is None else given.secret
     endpoint = Endpoint(
         id=endpoint_id,
         tenant=given.tenant,
@@ -135,7 +148,7 @@ def new_endpoint(
         description=given.description,
         filters={key: tuple(values) for key, values in given.filters.items()},
         headers=given.headers,
-        secrets=() if value is None else (SigningSecret(value),),
+        secrets=() if secret is None else (SigningSecret(secret),),
         retry=given.retry,
         timeout_ms=given.timeout_ms,
         concurrency_max=given.concurrency_max,
@@ -144,14 +157,6 @@ def new_endpoint(
     )
     _check(endpoint, reserved_headers)
     return endpoint
-
-
-def check_secret(value: str) -> None:
-    """Raise ``InvalidInput`` unless ``value`` is a well-formed ``whsec_`` secret."""
-    try:
-        secret_bytes(value)
-    except ValueError as error:
-        raise InvalidInput.at("/secret", str(error)) from None
 
 
 def patched(
@@ -184,6 +189,42 @@ def patched(
     changed = msgspec.structs.replace(endpoint, **changes)
     _check(changed, reserved_headers)
     return changed
+
+
+def rotated(
+    endpoint: Endpoint,
+    secret: SigningSecret,
+    old: Iterable[SigningSecret],
+    *,
+    overlap_s: int,
+    now: int,
+) -> Endpoint:
+    """Return the endpoint with a new secret, one revision on; ``old`` ones sign for ``overlap_s``.
+
+    One that ends sooner still does. Raises ``InvalidInput`` when the overlap is out of range or the
+    secret signs already, ``Conflict`` when more than ``SECRETS_MAX`` would be live.
+    """
+    if not 0 <= overlap_s <= OVERLAP_S_MAX:
+        raise InvalidInput.at("/overlap_s", f"Is 0 to {OVERLAP_S_MAX} seconds, which is a week.")
+    live = [one for one in old if one.live(now)]
+    if any(one.value == secret.value for one in live):
+        raise InvalidInput.at("/secret", "Signs already; give another one, or none.")
+    until = now + overlap_s * 1000
+    kept = [
+        SigningSecret(one.value, min(until, one.expires_at or until)) for one in live if overlap_s
+    ]
+    if len(kept) >= SECRETS_MAX:
+        ends = rfc3339(min(one.expires_at or until for one in live))
+        raise Conflict(
+            f"{SECRETS_MAX} secrets are live, which is the most; the first of them ends {ends}. "
+            "An overlap_s of 0 ends them all."
+        )
+    return msgspec.structs.replace(
+        endpoint,
+        secrets=(secret, *kept),
+        updated_at=max(now, endpoint.updated_at),
+        revision=endpoint.revision + 1,
+    )
 
 
 def _status(

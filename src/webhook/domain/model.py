@@ -113,7 +113,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     def live_secrets(self, now: int) -> list[str]:
         """Return the secrets that sign now, newest first."""
-        return [s.value for s in self.secrets if s.expires_at is None or s.expires_at > now]
+        return [secret.value for secret in self.secrets if secret.live(now)]
 
     def __repr__(self) -> str:
         """Hide URL path, header values and secrets from logs and tracebacks."""

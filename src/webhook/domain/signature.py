@@ -1,6 +1,7 @@
-"""What is signed and how: Standard Webhooks ``v1``, and the older headers of k-msg.
+"""What is signed and how: Standard Webhooks ``v1`` and ``v1a``, and the older headers of k-msg.
 
-Source: Standard Webhooks 1.0.0, "Signature scheme": HMAC-SHA256 over ``id.timestamp.body``.
+Source: Standard Webhooks 1.0.0, "Signature scheme": over ``id.timestamp.body``, by HMAC-SHA256 or
+Ed25519.
 """
 
 from __future__ import annotations
@@ -13,19 +14,26 @@ from collections.abc import Iterable
 from webhook.domain.secret import secret_bytes
 
 
-def sign_v1(secret: str, event_id: str, timestamp_s: int, body: bytes) -> str:
-    """Return ``v1,<base64>`` for one ``whsec_`` secret; the id must hold no dot."""
-    signed = f"{event_id}.{timestamp_s}.".encode() + body
+def sign_v1(secret: str, signed: bytes) -> str:
+    """Return ``v1,<base64>`` for one ``whsec_`` secret over ``signed_bytes``."""
     digest = hmac.digest(secret_bytes(secret), signed, "sha256")
     return "v1," + base64.b64encode(digest).decode()
 
 
-def standard_headers(
-    secrets: Iterable[str], event_id: str, timestamp_s: int, body: bytes
-) -> dict[str, str]:
+def signed_bytes(event_id: str, timestamp_s: int, body: bytes) -> bytes:
+    """Return what a signature is over; the id must hold no dot."""
+    return f"{event_id}.{timestamp_s}.".encode() + body
+
+
+def v1a(signature: bytes) -> str:
+    """Return ``v1a,<base64>`` for an Ed25519 signature."""
+    return "v1a," + base64.b64encode(signature).decode()
+
+
+def standard_headers(signatures: Iterable[str], event_id: str, timestamp_s: int) -> dict[str, str]:
     """Return the ``webhook-*`` headers of one attempt, with a signature per secret."""
     headers = {"webhook-id": event_id, "webhook-timestamp": str(timestamp_s)}
-    signatures = [sign_v1(secret, event_id, timestamp_s, body) for secret in secrets]
+    signatures = list(signatures)
     if signatures:
         headers["webhook-signature"] = " ".join(signatures)
     return headers

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from webhook.domain.config import SETTLE_MARGIN_MS, WebhookConfig
-from webhook.domain.errors import StoreUnavailable
+from webhook.domain.errors import NotSupported, StoreUnavailable
 from webhook.domain.health import RATE_AHEAD_MS
 from webhook.domain.lifecycle import Settlement, cancel, decide, give_up, postpone, release
 from webhook.domain.model import Delivery, Endpoint, Outcome
@@ -18,6 +18,7 @@ from webhook.ports import (
     Chance,
     Claimed,
     Clock,
+    Crypto,
     Sender,
     WebhookDeliveryStore,
     WebhookEndpointStore,
@@ -47,6 +48,7 @@ class Attempt:
         sender: Sender,
         clock: Clock,
         chance: Chance,
+        crypto: Crypto,
         config: WebhookConfig,
         timeout_ms_max: int | None,
     ) -> None:
@@ -55,6 +57,7 @@ class Attempt:
         self._sender = sender
         self._clock = clock
         self._chance = chance
+        self._crypto = crypto
         self._config = config
         self._timeout_ms_max = timeout_ms_max
 
@@ -115,7 +118,15 @@ class Attempt:
     async def _send(self, claimed: Claimed, endpoint: Endpoint, timeout_ms: int) -> Settlement:
         delivery = claimed.delivery
         body = claimed.payload.encode()
-        headers = build_headers(endpoint, delivery, body, self._config, self._clock.now_ms())
+        now = self._clock.now_ms()
+        try:
+            headers = await build_headers(
+                endpoint, delivery, body, self._config, now=now, crypto=self._crypto
+            )
+        except NotSupported as error:
+            # No fault of the delivery either; somebody has to install something.
+            _log.error("endpoint %s cannot be signed for: %s", endpoint.id, error)
+            return postpone(delivery, now, now + PAUSED_WAIT_MS)
         outcome = await self._sender.send(endpoint.url, headers, body, timeout_ms)
         policy = endpoint.retry or self._config.retry_policy
         now = self._clock.now_ms()

@@ -24,6 +24,7 @@ from webhook.ports import (
     Claimed,
     ClaimRequest,
     Clock,
+    Crypto,
     FirstAttempts,
     Sender,
     WaitEvent,
@@ -50,6 +51,7 @@ class Deliverer:
         wake_queue: WakeQueue,
         clock: Clock,
         chance: Chance,
+        crypto: Crypto,
         config: WebhookConfig,
     ) -> None:
         self._store = persistence.delivery_store
@@ -65,6 +67,7 @@ class Deliverer:
             sender=sender,
             clock=clock,
             chance=chance,
+            crypto=crypto,
             config=config,
             timeout_ms_max=limits.timeout_ms_max,
         )

@@ -9,22 +9,24 @@ from webhook.domain.config import WebhookConfig
 from webhook.domain.endpoint import (
     EndpointInput,
     EndpointPatch,
-    check_secret,
     new_endpoint,
     patched,
+    rotated,
 )
 from webhook.domain.errors import Conflict, InvalidInput, NotFound
 from webhook.domain.event import WebhookEvent
 from webhook.domain.ids import KeyMaker, is_endpoint_id
 from webhook.domain.model import Endpoint
-from webhook.domain.secret import BYTES_MADE, make_secret
+from webhook.domain.secret import OVERLAP_S_DEFAULT, SignatureVersion, SigningSecret
 from webhook.domain.url_rules import UrlRules
 from webhook.engine.hints import Hints
 from webhook.engine.pointers import of_the_only_one
 from webhook.engine.probe import ProbeResult, probe
+from webhook.engine.secrets import take_secret
 from webhook.ports import (
     Chance,
     Clock,
+    Crypto,
     EndpointQuery,
     Page,
     Sender,
@@ -48,6 +50,7 @@ class EndpointService:
         wake_queue: WakeQueue,
         clock: Clock,
         chance: Chance,
+        crypto: Crypto,
     ) -> None:
         self.config = config
         self._persistence = persistence
@@ -56,11 +59,16 @@ class EndpointService:
         self._wake_queue = Hints(wake_queue)
         self._clock = clock
         self._chance = chance
+        self._crypto = crypto
         self._keys = KeyMaker(chance.random_bytes)
         self._rules = UrlRules(
             allow_private_hosts=config.allow_private_hosts, allow_http=config.allow_http
         )
         self._ready = False
+
+    def now_ms(self) -> int:
+        """Return the time that the service goes by."""
+        return self._clock.now_ms()
 
     async def initialize(self) -> None:
         """Open the store and bring its schema up to date, once; a failure is tried again."""
@@ -77,7 +85,7 @@ class EndpointService:
         taken.
         """
         now = self._clock.now_ms()
-        made = self._make_endpoint(endpoint, now)
+        made = await self._make_endpoint(endpoint, now)
         await self.initialize()
         try:
             await self._endpoints.add([made])
@@ -91,7 +99,7 @@ class EndpointService:
         made: list[Endpoint] = []
         for index, endpoint in enumerate(endpoints):
             try:
-                made.append(self._make_endpoint(endpoint, now))
+                made.append(await self._make_endpoint(endpoint, now))
             except InvalidInput as error:
                 raise error.under(f"/{index}") from None
         await self.initialize()
@@ -99,15 +107,11 @@ class EndpointService:
             await self._endpoints.add(made)
         return made
 
-    def _make_endpoint(self, given: EndpointInput, now: int) -> Endpoint:
+    async def _make_endpoint(self, given: EndpointInput, now: int) -> Endpoint:
         secret = None
-        if given.secret is not None:
-            if self.config.scheme == "standard":
-                check_secret(given.secret)
-            elif not given.secret:
-                raise InvalidInput.at("/secret", "An empty secret signs nothing; leave it out.")
-        elif self.config.secret_key is None:
-            secret = make_secret(self._chance.random_bytes(BYTES_MADE))
+        of_its_own = given.secret is not None or given.signature is SignatureVersion.V1A
+        if of_its_own or self.config.secret_key is None:
+            secret = await self._take_secret(given.secret, given.signature)
         endpoint_id = f"ep_{self._keys(now)}"
         made = new_endpoint(
             given,
@@ -119,6 +123,11 @@ class EndpointService:
         )
         self._check_limits(made)
         return made
+
+    async def _take_secret(self, given: str | None, signature: SignatureVersion | None) -> str:
+        return await take_secret(
+            given, signature, config=self.config, chance=self._chance, crypto=self._crypto
+        )
 
     def _check_limits(self, endpoint: Endpoint) -> None:
         """Refuse limits that nobody would keep."""
@@ -145,6 +154,33 @@ class EndpointService:
         await self._endpoints.update(changed)
         if _lets_more_through(changed, endpoint):
             await self._wake_queue.wake(0)
+        return changed
+
+    async def rotate_secret(
+        self,
+        endpoint_id: str,
+        *,
+        secret: str | None = None,
+        signature: SignatureVersion | None = None,
+        overlap_s: int = OVERLAP_S_DEFAULT,
+        tenant: str | None = None,
+    ) -> Endpoint:
+        """Sign with another secret, ``secret`` or a new one, and with the old ones for a while.
+
+        A new one signs as ``signature`` says, or else as the newest one does. Raises
+        ``InvalidInput`` with a pointer to the field, ``Conflict`` when too many would be live.
+        """
+        endpoint = await self.get_endpoint(endpoint_id, tenant=tenant)
+        old = endpoint.secrets
+        if not old and self.config.secret_key is not None:
+            # The service's own, which signed until now.
+            old = (SigningSecret(self.config.secret_key),)
+        if secret is None and signature is None and old:
+            signature = old[0].version
+        value = await self._take_secret(secret, signature)
+        now = self._clock.now_ms()
+        changed = rotated(endpoint, SigningSecret(value), old, overlap_s=overlap_s, now=now)
+        await self._endpoints.update(changed)
         return changed
 
     async def remove_endpoint(self, endpoint_id: str, *, tenant: str | None = None) -> bool:
@@ -185,6 +221,7 @@ class EndpointService:
             key=key,
             sender=self._sender,
             clock=self._clock,
+            crypto=self._crypto,
             config=self.config,
             event=event,
         )

@@ -9,7 +9,7 @@ from webhook.domain.event import WebhookEvent, prepare
 from webhook.domain.event_types import WebhookEventType
 from webhook.domain.model import Delivery, DeliveryState, Endpoint, ErrorKind
 from webhook.engine.request import build_headers
-from webhook.ports import Clock, Sender
+from webhook.ports import Clock, Crypto, Sender
 
 PROBE_DATA = {"test": True, "message": "Webhook endpoint probe"}
 
@@ -33,6 +33,7 @@ async def probe(
     key: str,
     sender: Sender,
     clock: Clock,
+    crypto: Crypto,
     config: WebhookConfig,
     event: WebhookEvent | None = None,
 ) -> ProbeResult:
@@ -51,7 +52,7 @@ async def probe(
         state=DeliveryState.LEASED,
     )
     body = prepared.payload.encode()
-    headers = build_headers(endpoint, delivery, body, config, now)
+    headers = await build_headers(endpoint, delivery, body, config, now=now, crypto=crypto)
     timeout_ms = endpoint.timeout_ms or config.timeout_ms
     outcome = await sender.send(endpoint.url, headers, body, timeout_ms)
     return ProbeResult(

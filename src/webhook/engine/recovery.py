@@ -33,6 +33,7 @@ from webhook.ports import (
     ENDPOINT_REMOVED,
     Chance,
     Clock,
+    Crypto,
     DeliveryQuery,
     Page,
     RecoveryQuery,
@@ -67,6 +68,7 @@ class RecoveryService(EndpointService):
         wake_queue: WakeQueue,
         clock: Clock,
         chance: Chance,
+        crypto: Crypto,
     ) -> None:
         super().__init__(
             config,
@@ -75,6 +77,7 @@ class RecoveryService(EndpointService):
             wake_queue=wake_queue,
             clock=clock,
             chance=chance,
+            crypto=crypto,
         )
         self._deliveries = persistence.delivery_store
         self._recoveries = persistence.recovery_store

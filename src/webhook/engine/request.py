@@ -4,23 +4,39 @@ from __future__ import annotations
 
 from webhook.domain.config import WebhookConfig
 from webhook.domain.model import Delivery, Endpoint
-from webhook.domain.signature import kmsg_headers, standard_headers
+from webhook.domain.secret import SignatureVersion, key_pair, version_of
+from webhook.domain.signature import (
+    kmsg_headers,
+    sign_v1,
+    signed_bytes,
+    standard_headers,
+    v1a,
+)
+from webhook.ports import Crypto
 
 USER_AGENT = "webhook/0.1"
 
 
-def build_headers(
-    endpoint: Endpoint, delivery: Delivery, body: bytes, config: WebhookConfig, now: int
+async def build_headers(
+    endpoint: Endpoint,
+    delivery: Delivery,
+    body: bytes,
+    config: WebhookConfig,
+    *,
+    now: int,
+    crypto: Crypto,
 ) -> dict[str, str]:
     """Return the headers of the attempt that starts at ``now``; the endpoint's own come first.
 
-    Its own cannot replace ours: their names are refused when the endpoint is made.
+    Its own cannot replace ours: their names are refused when the endpoint is made. Raises
+    ``NotSupported`` when it is to be signed as this platform cannot.
     """
     timestamp_s = now // 1000
     secrets = _secrets(endpoint, config, now)
     if config.scheme == "k-msg":
         signed = kmsg_headers(
-            secrets,
+            # A private key is no HMAC's key: whoever verified with it could sign.
+            [s for s in secrets if version_of(s) is SignatureVersion.V1],
             delivery.event_id,
             timestamp_s,
             body,
@@ -30,7 +46,11 @@ def build_headers(
             prefix=config.signature_prefix,
         )
     else:
-        signed = standard_headers(secrets, delivery.event_id, timestamp_s, body)
+        signatures = [
+            await _sign(secret, signed_bytes(delivery.event_id, timestamp_s, body), crypto)
+            for secret in secrets
+        ]
+        signed = standard_headers(signatures, delivery.event_id, timestamp_s)
     return {
         **endpoint.headers,
         "content-type": "application/json",
@@ -40,6 +60,13 @@ def build_headers(
         "webhook-delivery-id": delivery.id,
         "webhook-attempt": str(delivery.attempts_made + 1),
     }
+
+
+async def _sign(secret: str, signed: bytes, crypto: Crypto) -> str:
+    if version_of(secret) is SignatureVersion.V1:
+        return sign_v1(secret, signed)
+    seed, _ = key_pair(secret)
+    return v1a(await crypto.ed25519_sign(seed, signed))
 
 
 def _secrets(endpoint: Endpoint, config: WebhookConfig, now: int) -> list[str]:

@@ -24,6 +24,7 @@ from webhook.ports import (
     Chance,
     Claimed,
     Clock,
+    Crypto,
     DeliveryQuery,
     EventQuery,
     Overdue,
@@ -69,6 +70,7 @@ class WebhookService(SwitchService, RecoveryService):
         wake_queue: WakeQueue,
         clock: Clock,
         chance: Chance,
+        crypto: Crypto,
         wakes_somebody: bool = True,
     ) -> None:
         super().__init__(
@@ -78,6 +80,7 @@ class WebhookService(SwitchService, RecoveryService):
             wake_queue=wake_queue,
             clock=clock,
             chance=chance,
+            crypto=crypto,
         )
         self._wakes_somebody = wakes_somebody
         self._warned = False
@@ -366,6 +369,7 @@ class WebhookService(SwitchService, RecoveryService):
             wake_queue=self._wake_queue,
             clock=self._clock,
             chance=self._chance,
+            crypto=self._crypto,
             config=self.config,
         )
 

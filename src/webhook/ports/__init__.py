@@ -3,6 +3,7 @@
 The docstrings are the contract.
 """
 
+from webhook.ports.crypto import Crypto
 from webhook.ports.records import (
     CANCELED_BY_HAND,
     CLAIM_DUE_MAX,
@@ -61,6 +62,7 @@ __all__ = [
     "ClaimRequest",
     "Claimed",
     "Clock",
+    "Crypto",
     "DeliveryQuery",
     "EndpointQuery",
     "EventQuery",
