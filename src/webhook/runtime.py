@@ -14,7 +14,6 @@ from webhook.domain.endpoint import EndpointInput
 from webhook.domain.errors import ConfigError
 from webhook.domain.event import WebhookEvent
 from webhook.domain.model import Endpoint
-from webhook.domain.url_rules import UrlRules
 from webhook.engine.probe import ProbeResult
 from webhook.engine.service import Stopped, WebhookService
 from webhook.ports import (
@@ -103,7 +102,7 @@ def default_sender(config: WebhookConfig, clock: Clock) -> Sender:
 
     Raises ``ConfigError`` naming what to install where aiohttp is missing.
     """
-    rules = UrlRules(allow_private_hosts=config.allow_private_hosts, allow_http=config.allow_http)
+    rules = config.url_rules
     if _IN_WORKER:
         from webhook.adapters.cloudflare.fetch_sender import FetchSender  # noqa: PLC0415
 

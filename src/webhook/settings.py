@@ -221,6 +221,8 @@ _CONFIG: dict[str, Callable[[str], Any]] = {
     "pending_days": _number,
     "allow_private_hosts": _boolean,
     "allow_http": _boolean,
+    "allow_hosts": _names,
+    "deny_hosts": _names,
 }
 _SHORTER = {"retry_schedule_s": "WEBHOOK_RETRY_SCHEDULE"}
 # Set and empty is as if it were not set, except where empty is a value of its own.

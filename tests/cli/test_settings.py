@@ -47,6 +47,8 @@ GOOD: list[tuple[str, str, object]] = [
     ("WEBHOOK_PENDING_DAYS", "14", 14.0),
     ("WEBHOOK_ALLOW_PRIVATE_HOSTS", "1", True),
     ("WEBHOOK_ALLOW_HTTP", "TRUE", True),
+    ("WEBHOOK_ALLOW_HOSTS", "*.corp, 10.0.0.0/8", ("*.corp", "10.0.0.0/8")),
+    ("WEBHOOK_DENY_HOSTS", "169.254.0.0/16,[::1]", ("169.254.0.0/16", "[::1]")),
 ]
 # Each variable, a text that it cannot take, and a part of the remedy.
 BAD: list[tuple[str, str, str]] = [
@@ -97,6 +99,8 @@ BAD: list[tuple[str, str, str]] = [
     ("WEBHOOK_PENDING_DAYS", "0", "between 1"),
     ("WEBHOOK_ALLOW_PRIVATE_HOSTS", "2", "1, true or yes"),
     ("WEBHOOK_ALLOW_HTTP", "https", "1, true or yes"),
+    ("WEBHOOK_ALLOW_HOSTS", "10.0.0.1/8", "10.0.0.0/8"),
+    ("WEBHOOK_DENY_HOSTS", "https://a.internal", "hooks.internal"),
 ]
 
 

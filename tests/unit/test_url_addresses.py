@@ -30,7 +30,8 @@ SPECIAL_IPV4 = [
     "100.100.100.200", "100.127.255.255", "127.0.0.0", "127.0.0.1", "127.255.255.255",
     "168.63.129.16", "169.254.0.0", "169.254.169.254", "169.254.255.255", "172.16.0.0",
     "172.31.255.255", "192.0.0.0", "192.0.0.8", "192.0.0.170", "192.0.0.192", "192.0.0.255",
-    "192.0.2.0", "192.0.2.255", "192.88.99.0", "192.88.99.255", "192.168.0.0", "192.168.0.10",
+    "192.0.2.0", "192.0.2.255", "192.31.196.0", "192.52.193.255", "192.175.48.1",
+    "192.88.99.0", "192.88.99.255", "192.168.0.0", "192.168.0.10",
     "192.168.255.255", "198.18.0.0", "198.19.255.255", "198.51.100.0", "198.51.100.255",
     "203.0.113.0", "203.0.113.255", "224.0.0.0", "224.0.0.1", "239.255.255.255", "240.0.0.0",
     "254.255.255.255", "255.255.255.255",
@@ -48,14 +49,15 @@ SPECIAL_IPV6 = [
     "100::", "100::1", "100:0:0:1::", "200::", "1fff:ffff::", "2001::", "2001::1", "2001:0:4136::1",
     "2001:1::1", "2001:2::", "2001:3::", "2001:4:112::", "2001:10::", "2001:20::", "2001:30::",
     "2001:1ff:ffff::", "2001:db8::", "2001:db8:ffff::", "2002::", "2002:808:808::", "2002:7f00:1::",
+    "2606:4700::5efe:808:808", "2620:4f:8000::1",
     "3ffe::1", "3fff::", "3fff:fff::", "4000::", "5f00::", "fc00::", "fd00::1", "fd00:ec2::254",
     "fdff:ffff::", "fe00::", "fe80::", "fe80::1", "febf::", "fec0::", "feff::", "ff00::", "ff02::1",
     "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
 ]  # fmt: skip
 PUBLIC_IPV6 = [
     "2000::", "2001:200::", "2001:4860:4860::8888", "2001:db7::", "2001:db9::", "2003::",
-    "2400:cb00::", "2606:4700::1111", "2620:4f:8000::", "2a00::", "3ffd::", "3fff:1000::",
-    "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2606:4700::5efe:8.8.8.8",
+    "2400:cb00::", "2606:4700::1111", "2606:4700::10:5efe:808:808", "2620:4f:7fff:ffff::",
+    "2620:4f:8001::", "2a00::", "3ffd::", "3fff:1000::",
 ]  # fmt: skip
 
 
@@ -144,6 +146,21 @@ def test_other_ipv6_addresses_are_public(ip: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("ip", "problem"),
+    [
+        # On a network with DNS64 this is what a receiver without IPv6 resolves to.
+        ("64:ff9b::8.8.8.8", None),
+        ("64:ff9b::127.0.0.1", "a loopback address"),
+        ("64:ff9b::10.0.0.1", "a private address"),
+        ("64:ff9b:1::8.8.8.8", "a NAT64 address of a private network"),
+    ],
+)
+def test_a_name_may_resolve_to_nat64_of_a_public_address(ip: str, problem: str | None) -> None:
+    assert address_problem(ip, PUBLIC) == problem
+    assert "NAT64" in refusal(f"https://[{ip}]/")
+
+
+@pytest.mark.parametrize(
     "ip", ["", "x", "1.2.3", "01.2.3.4", "::g", "localhost", "1.2.3.4%eth0x::"]
 )
 def test_what_is_no_address_is_never_dialled(ip: str) -> None:
@@ -207,6 +224,9 @@ def test_names_that_only_look_like_them_are_not(host: str) -> None:
 @pytest.mark.parametrize("port", [22, 25, 53, 110, 143, 445, 465, 587, 3306, 5432, 6379, 11211])
 def test_ports_of_other_services_are_refused(port: int) -> None:
     assert str(port) in refusal(f"https://example.com:{port}/")
+    # Least of all on an allowed private host, where such a service may well listen.
+    with pytest.raises(InvalidInput, match=str(port)):
+        check_url(f"https://hooks.corp:{port}/", UrlRules(allow_hosts=("*.corp",)))
     assert check_url(f"https://example.com:{port}/", ANY) == f"https://example.com:{port}/"
 
 

@@ -71,8 +71,6 @@ CANONICAL = [
     ("https://[2606:4700::1111]/", "https://[2606:4700::1111]/"),
     ("https://[2606:4700:0:0:0:0:0:1111]:8443/", "https://[2606:4700::1111]:8443/"),
     ("https://[2606:4700::0:1.1.1.1]/", "https://[2606:4700::101:101]/"),
-    ("https://[::FFFF:8.8.8.8]/", "https://[::ffff:808:808]/"),
-    ("https://[64:ff9b::8.8.8.8]/", "https://[64:ff9b::808:808]/"),
     ("https://example.com/a/../b/./c/", "https://example.com/b/c/"),
     ("https://example.com/../../a", "https://example.com/a"),
     ("https://example.com/a/%2e%2E/b/%2E", "https://example.com/b/"),
@@ -92,8 +90,17 @@ def test_the_canonical_spelling(written: str, canonical: str | None) -> None:
     assert check_url(canonical or written, PUBLIC) == (canonical or written)
 
 
+# Hosts that must be allowed.
+CANONICAL_PRIVATE = [
+    ("https://[::FFFF:8.8.8.8]/", "https://[::ffff:808:808]/"),
+    ("https://[64:ff9b::8.8.8.8]/", "https://[64:ff9b::808:808]/"),
+    ("http://127.1:80/", "http://127.0.0.1/"),
+    ("http://LOCALHOST.:8787", "http://localhost:8787/"),
+]
+
+
 def test_what_is_allowed_changes_no_spelling() -> None:
-    for written, canonical in CANONICAL:
+    for written, canonical in CANONICAL + CANONICAL_PRIVATE:
         assert check_url(written, ANY) == (canonical or written)
 
 

@@ -46,7 +46,7 @@ class CheckedResolver(AbstractResolver):
         loop = asyncio.get_running_loop()
         addresses = await loop.run_in_executor(self._threads, self._lookup, host)
         for address in addresses:
-            if problem := address_problem(address, self._rules):
+            if problem := address_problem(address, self._rules, host):
                 raise BlockedAddressError(problem)
         results = [
             ResolveResult(

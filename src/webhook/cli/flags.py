@@ -23,6 +23,8 @@ _METAVARS = {
     "log_level": "LEVEL",
     "retry_schedule_s": "S,S,...",
     "enabled_events": "TYPE,...",
+    "allow_hosts": "HOST,...",
+    "deny_hosts": "HOST,...",
 }
 _UNITS = {"_ms": "MS", "_s": "SECONDS", "_days": "DAYS"}
 
@@ -71,7 +73,7 @@ def _parameter(setting: Setting) -> inspect.Parameter:
     flags = flags_of(setting)
     if is_switch and default:
         flags = [f"{flag}/--no-{flag.removeprefix('--')}" for flag in flags]
-    shown = "" if default is None or is_switch else f" Default: {default}"
+    shown = "" if default in (None, ()) or is_switch else f" Default: {default}"
     option = typer.Option(
         *flags,
         help=setting.sentence + shown,

@@ -10,8 +10,10 @@ from msgspec import Meta
 from webhook.domain.errors import ConfigError
 from webhook.domain.event_types import type_problem
 from webhook.domain.headers import is_reserved, name_problem
+from webhook.domain.host_lists import read_hosts
 from webhook.domain.retry import DELAY_MAX_MS, RETRIES_MAX, RetryPolicy
 from webhook.domain.secret import secret_bytes
+from webhook.domain.url_rules import UrlRules
 
 TIMEOUT_MS_MAX = 30_000
 SETTLE_MARGIN_MS = 5_000
@@ -102,6 +104,17 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         bool, Meta(description="Let endpoints be on private and loopback addresses.")
     ] = False
     allow_http: Annotated[bool, Meta(description="Let endpoints use http without TLS.")] = False
+    allow_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Private hosts that endpoints may have all the same: names, *.names, "
+            "addresses and networks."
+        ),
+    ] = ()
+    deny_hosts: Annotated[
+        tuple[str, ...],
+        Meta(description="Hosts that no endpoint may have, whatever is allowed; the same forms."),
+    ] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, with the option's name."""
@@ -129,6 +142,12 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             if problem := type_problem(name):
                 message = f"enabled_events: {name!r}: {problem}"
                 raise ConfigError(message)
+        for option in ("allow_hosts", "deny_hosts"):
+            try:
+                read_hosts(getattr(self, option))
+            except ValueError as error:
+                message = f"{option}: {error}"
+                raise ConfigError(message) from None
         self._check_scheme()
         self._check_secret()
 
@@ -164,6 +183,13 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def __repr__(self) -> str:
         """Hide the secret from logs."""
         return f"WebhookConfig(scheme={self.scheme!r}, timeout_ms={self.timeout_ms})"
+
+    @property
+    def url_rules(self) -> UrlRules:
+        """What endpoints' URLs are held to: at registration, and before every attempt."""
+        return UrlRules(
+            self.allow_private_hosts, self.allow_http, self.allow_hosts, self.deny_hosts
+        )
 
     @property
     def retry_policy(self) -> RetryPolicy:

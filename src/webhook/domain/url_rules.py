@@ -1,29 +1,28 @@
 """Which URLs may be endpoints: one canonical spelling, and no address inside somebody's network.
 
 ``check_url`` judges what was written, ``address_problem`` what a name resolved to; a sender that
-resolves names itself asks the second before it dials. Sources: the WHATWG URL standard (host
-parsing, its IPv4 and "ends in a number" rules, percent-encoding), the IANA special-purpose address
-registries, RFC 6761, 6762 and 8375 (names), the WHATWG Fetch standard, "port blocking".
+resolves names itself asks the second before it dials. Sources: the WHATWG URL standard (its path
+and query states, percent-encoding), the IANA registry of special-use domain names, the WHATWG Fetch
+standard, "port blocking"; ``host`` and ``special_addresses`` name theirs.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from urllib.parse import quote, unquote_to_bytes
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from urllib.parse import quote
 
 import msgspec
 
 from webhook.domain.errors import InvalidInput
+from webhook.domain.host import HostError, canonical_host, literal
+from webhook.domain.host_lists import read_hosts
+from webhook.domain.special_addresses import Address, hidden, is_nat64, special
 
 URL_CHARS_MAX = 2048
 POINTER = "/url"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PORT_MAX, _PORT_CHARS_MAX = 65_535, 16
-_LABEL_CHARS_MAX, _NAME_CHARS_MAX = 63, 253
-_IPV4_PARTS_MAX = 4
-_IPV4_PART_MAX = 255
 
 # Everything after the host that WHATWG leaves alone, and "%", which starts an escape already made.
 _PATH_SAFE = "/%!$&'()*+,;=:@[]~"
@@ -33,77 +32,39 @@ _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)
 # Control characters, every kind of space, what prints as nothing, and halves of characters.
 _UNFIT = re.compile(r"[\x00-\x20\x7f-\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f"
                     r"\u3000\ufeff\ufff9-\uffff\ud800-\udfff]")  # fmt: skip
-# What a host name's mapping would drop without a trace, so that two names look like one.
-_INVISIBLE = re.compile(r"[\xad\u034f\u180b-\u180f\u200b-\u200f\ufe00-\ufe0f\U000e0000-\U000e0fff]")
-_NAME = re.compile(r"[a-z0-9_-]+")
-_NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 
-# RFC 6761, 6762, 8375, ICANN's .internal, and what home routers, offices and clusters use.
+# Special-use names (RFC 6761, 6762, 7686, 8375, 9476), ICANN's .internal, what home routers,
+# offices and clusters use, and names of clouds' own services that look like public ones.
 _PRIVATE_NAMES = frozenset((
-    "localhost", "localdomain", "local", "internal", "intranet", "private", "corp", "home", "lan",
-    "home.arpa", "svc",
+    "alt", "arpa", "local", "localhost", "onion",
+    "corp", "home", "internal", "intranet", "lan", "localdomain", "private", "svc",
+    "metadata.goog", "metadata.tencentyun.com",
 ))  # fmt: skip
 
-# The ports of the Fetch standard's list that a server of something else listens on, and databases.
+# The Fetch standard's list, whose ports a server of something else listens on, and databases,
+# container engines and the like. Refused on hosts of allow_hosts too: that is where they are.
 _BAD_PORTS = frozenset((
-    1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 79, 87, 95, 101, 102, 103,
-    104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 445, 465,
-    512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 873, 989, 990,
-    993, 995, 1433, 1521, 1719, 1720, 1723, 2049, 2375, 2379, 3306, 3389, 3659, 4045, 4190, 5060,
-    5061, 5432, 5900, 6000, 6379, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 9200, 10080,
-    10250, 11211, 27017,
+    1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102,
+    103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465,
+    512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993,
+    995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668,
+    6669, 6679, 6697, 10080,
+    445, 873, 1433, 1521, 2375, 2376, 2379, 2380, 3306, 3389, 5432, 5900, 6379, 9200, 9300, 10250,
+    11211, 27017,
 ))  # fmt: skip
-
-_IPV4_REFUSED = [
-    (IPv4Network(network), what)
-    for network, what in (
-        ("0.0.0.0/8", "an address of this host"),
-        ("10.0.0.0/8", "a private address"),
-        ("100.64.0.0/10", "a shared address of a carrier (CGNAT)"),
-        ("127.0.0.0/8", "a loopback address"),
-        ("168.63.129.16/32", "an address of a cloud's own service"),
-        ("169.254.0.0/16", "a link-local address"),
-        ("172.16.0.0/12", "a private address"),
-        ("192.0.0.0/24", "an address reserved for protocols"),
-        ("192.0.2.0/24", "an address reserved for documentation"),
-        ("192.88.99.0/24", "an address reserved for 6to4"),
-        ("192.168.0.0/16", "a private address"),
-        ("198.18.0.0/15", "an address reserved for benchmarks"),
-        ("198.51.100.0/24", "an address reserved for documentation"),
-        ("203.0.113.0/24", "an address reserved for documentation"),
-        ("224.0.0.0/4", "a multicast address"),
-        ("255.255.255.255/32", "the broadcast address"),
-        ("240.0.0.0/4", "a reserved address"),
-    )
-]
-_IPV6_REFUSED = [
-    (IPv6Network(network), what)
-    for network, what in (
-        ("::/128", "an address of this host"),
-        ("::1/128", "a loopback address"),
-        ("fc00::/7", "a private address"),
-        ("fe80::/10", "a link-local address"),
-        ("fec0::/10", "a site-local address"),
-        ("ff00::/8", "a multicast address"),
-        ("2001::/32", "a Teredo address, which hides an IPv4 address"),
-        ("2001::/23", "an address reserved for protocols"),
-        ("2001:db8::/32", "an address reserved for documentation"),
-        ("2002::/16", "a 6to4 address, which hides an IPv4 address"),
-        ("3ffe::/16", "a reserved address"),
-        ("3fff::/20", "an address reserved for documentation"),
-    )
-]
-# All that IANA has given out for the public internet; whatever lies outside is something else.
-_IPV6_UNICAST = IPv6Network("2000::/3")
-_NAT64 = IPv6Network("64:ff9b::/96")
-_ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 
 
 class UrlRules(msgspec.Struct, frozen=True):
-    """What is allowed beyond https to the public internet."""
+    """What is allowed beyond https to the public internet, and what is denied whatever is allowed.
+
+    ``allow_hosts`` and ``deny_hosts`` are lists of names, ``*.names``, addresses and networks, see
+    ``host_lists``. An allowed name may have any address that is not denied.
+    """
 
     allow_private_hosts: bool = False
     allow_http: bool = False
+    allow_hosts: tuple[str, ...] = ()
+    deny_hosts: tuple[str, ...] = ()
 
 
 def check_url(raw: str, rules: UrlRules) -> str:
@@ -127,11 +88,7 @@ def check_url(raw: str, rules: UrlRules) -> str:
         raise _refusal("Remove the user name and password; use a custom header instead.")
     if "#" in match["rest"]:
         raise _refusal("Remove the fragment (#...), which no server ever sees.")
-    written_host, port = _split_port(match["authority"], scheme)
-    host = _canonical_host(written_host)
-    if not rules.allow_private_hosts:
-        _check_public(host, port)
-    authority = host if port is None else f"{host}:{port}"
+    authority = _canonical_authority(match["authority"], scheme, rules)
     path, mark, query = match["rest"].partition("?")
     target = _canonical_path(path) + mark + quote(query, safe=_QUERY_SAFE)
     url = f"{scheme}://{authority}{target}"
@@ -140,24 +97,35 @@ def check_url(raw: str, rules: UrlRules) -> str:
     return url
 
 
-def address_problem(ip: str, rules: UrlRules) -> str | None:
+def address_problem(ip: str, rules: UrlRules, name: str | None = None) -> str | None:
     """Return what forbids a connection to ``ip``, such as ``a loopback address``, or None.
 
-    Takes IPv4 and IPv6 as ``getaddrinfo`` gives them, a scope id included.
+    Takes IPv4 and IPv6 as ``getaddrinfo`` gives them, a scope id included; ``name`` is the
+    canonical name that resolved to it.
     """
     text = ip.partition("%")[0]
     try:
         address = IPv6Address(text) if ":" in text else IPv4Address(text)
     except AddressValueError:
         return "no IP address"
-    return None if rules.allow_private_hosts else _not_public(address)
+    if _is_denied(address, rules):
+        return "an address on the deny list"
+    return None if _is_allowed(address, rules, name) else special(address)
 
 
 def validate_endpoint_url(
-    raw: str, *, allow_private_hosts: bool = False, allow_http: bool = False
+    raw: str,
+    *,
+    allow_private_hosts: bool = False,
+    allow_http: bool = False,
+    allow_hosts: tuple[str, ...] = (),
+    deny_hosts: tuple[str, ...] = (),
 ) -> str:
-    """Return the canonical spelling of an endpoint's URL; raises ``InvalidInput`` if refused."""
-    return check_url(raw, UrlRules(allow_private_hosts, allow_http))
+    """Return the canonical spelling of an endpoint's URL; raises ``InvalidInput`` if refused.
+
+    A list that cannot be read is a ``ValueError``.
+    """
+    return check_url(raw, UrlRules(allow_private_hosts, allow_http, allow_hosts, deny_hosts))
 
 
 def url_host(url: str) -> str:
@@ -168,6 +136,19 @@ def url_host(url: str) -> str:
 
 def _refusal(detail: str) -> InvalidInput:
     return InvalidInput.at(POINTER, detail)
+
+
+def _canonical_authority(written: str, scheme: str, rules: UrlRules) -> str:
+    written_host, port = _split_port(written, scheme)
+    try:
+        host = canonical_host(written_host)
+    except HostError as error:
+        raise _refusal(str(error)) from None
+    if port in _BAD_PORTS and not rules.allow_private_hosts:
+        raise _refusal(f"Port {port} belongs to another service; use 443, or such as 8443.")
+    if (problem := _host_problem(host, rules)) is not None:
+        raise _refusal(f"The host is {problem}.")
+    return host if port is None else f"{host}:{port}"
 
 
 def _split_port(authority: str, scheme: str) -> tuple[str, int | None]:
@@ -181,115 +162,6 @@ def _split_port(authority: str, scheme: str) -> tuple[str, int | None]:
     if not 1 <= port <= _PORT_MAX:
         raise _refusal(f"The port is a number from 1 to {_PORT_MAX}.")
     return host, None if port == _DEFAULT_PORTS[scheme] else port
-
-
-def _canonical_host(text: str) -> str:
-    if not text:
-        raise _refusal("The host is missing: https://example.com/hook.")
-    if text.startswith("["):
-        return _canonical_ipv6(text)
-    try:
-        # WHATWG decodes before it maps, so %31%30.0.0.1 is 10.0.0.1.
-        name = unquote_to_bytes(text).decode()
-    except UnicodeDecodeError:
-        raise _refusal("The host's percent-encoding is not UTF-8.") from None
-    if _INVISIBLE.search(name):
-        raise _refusal("Remove the invisible characters from the host.")
-    name = _mapped(name).removesuffix(".")
-    labels = [_ascii_label(label) for label in name.split(".")]
-    if _NUMBER.fullmatch(labels[-1]):
-        return _canonical_ipv4(labels)
-    host = ".".join(labels)
-    if len(host) > _NAME_CHARS_MAX:
-        raise _refusal(f"A host name has at most {_NAME_CHARS_MAX} characters.")
-    return host
-
-
-def _mapped(name: str) -> str:
-    """Fold case and compatibility forms as UTS 46 does: full-width digits, ideographic dots.
-
-    Letter by letter, since ``str.lower`` would treat a Greek final sigma by its neighbours.
-    """
-    folded = "".join(char.lower() for char in unicodedata.normalize("NFKC", name))
-    return unicodedata.normalize("NFKC", folded).replace("\u3002", ".")
-
-
-def _ascii_label(label: str) -> str:
-    """Return one label of a host name in ASCII, with Punycode (RFC 3492) where needed."""
-    if not label:
-        raise _refusal("The host has an empty part: look for two dots in a row.")
-    if label.startswith("xn--"):
-        label = _decoded(label)
-    if not label.isascii():
-        # Letters, marks, numbers, and the symbols of emoji domains.
-        if any(unicodedata.category(char)[0] not in "LMNSP" for char in label if char > "\x7f"):
-            raise _refusal("The host has characters that no host name can have.")
-        if not _NAME.fullmatch("".join(char for char in label if char <= "\x7f") or "a"):
-            raise _refusal("A host name has letters, digits, hyphens and dots.")
-        if unicodedata.category(label[0]).startswith("M"):
-            raise _refusal("A part of the host begins with a combining mark.")
-        label = "xn--" + label.encode("punycode").decode()
-        if label.startswith("xn--xn--"):
-            raise _refusal("A part of the host mixes xn-- with characters that stand for it.")
-    if not _NAME.fullmatch(label):
-        raise _refusal("A host name has letters, digits, hyphens and dots.")
-    if len(label) > _LABEL_CHARS_MAX:
-        raise _refusal(f"Each part of a host name has at most {_LABEL_CHARS_MAX} characters.")
-    return label
-
-
-def _decoded(label: str) -> str:
-    """Return what an ``xn--`` label stands for; it must be the label that we would have made."""
-    try:
-        text = label[4:].encode("ascii").decode("punycode")
-        genuine = not text.isascii() and text.encode("punycode").decode() == label[4:]
-    except (UnicodeError, ValueError, OverflowError):
-        text, genuine = "", False
-    if not genuine or _mapped(text) != text or "." in text:
-        raise _refusal("The host has a part that begins with xn-- and is no Punycode.")
-    return text
-
-
-def _canonical_ipv4(parts: list[str]) -> str:
-    """Read decimal, octal, hexadecimal and short forms (WHATWG URL, "IPv4 parser")."""
-    wrong = _refusal("The host ends like an IPv4 address and is none: write four decimal numbers.")
-    if len(parts) > _IPV4_PARTS_MAX:
-        raise wrong
-    numbers = []
-    for part in parts:
-        try:
-            numbers.append(_ipv4_number(part))
-        except ValueError:
-            raise wrong from None
-    *high, low = numbers
-    free_bytes = _IPV4_PARTS_MAX - len(high)
-    if any(number > _IPV4_PART_MAX for number in high) or low >= 256**free_bytes:
-        raise wrong
-    value = low + sum(number << 8 * (3 - index) for index, number in enumerate(high))
-    return str(IPv4Address(value))
-
-
-def _ipv4_number(text: str) -> int:
-    if not _NUMBER.fullmatch(text):
-        raise ValueError
-    if text[:2] == "0x":
-        return int(text[2:] or "0", 16)
-    return int(text, 8 if text[0] == "0" else 10)
-
-
-def _canonical_ipv6(text: str) -> str:
-    inside = text[1:-1]
-    if not text.endswith("]") or "%" in inside:
-        raise _refusal("Write an IPv6 address in brackets, without a zone: https://[2001:db8::1]/.")
-    try:
-        address = IPv6Address(inside)
-    except AddressValueError:
-        raise _refusal("What stands in brackets is no IPv6 address.") from None
-    if (embedded := address.ipv4_mapped) is not None:
-        # Python 3.13 prints these with dots, 3.12 and WHATWG without.
-        high, low = divmod(int(embedded), 1 << 16)
-        return f"[::ffff:{high:x}:{low:x}]"
-    return f"[{address}]"
 
 
 def _canonical_path(path: str) -> str:
@@ -308,36 +180,44 @@ def _canonical_path(path: str) -> str:
     return "/" + quote("/".join(done), safe=_PATH_SAFE)
 
 
-def _check_public(host: str, port: int | None) -> None:
-    remedy = "use a public one, or set allow_private_hosts"
-    if port in _BAD_PORTS:
-        raise _refusal(f"Port {port} belongs to another service; use 443 or one above 1024.")
-    if host.startswith("["):
-        problem = _not_public(IPv6Address(host[1:-1]))
-    elif host.rpartition(".")[2].isdigit():
-        problem = _not_public(IPv4Address(host))
-    elif "." not in host:
-        problem = "a name without a dot"
+def _host_problem(host: str, rules: UrlRules) -> str | None:
+    """Return what forbids a canonical host, with the remedy, or None."""
+    remedy = "use a public one, or set allow_hosts or allow_private_hosts"
+    denied = "on the deny list (deny_hosts); use another one"
+    address = literal(host)
+    if address is None:
+        if read_hosts(rules.deny_hosts).has_name(host):
+            return denied
+        if rules.allow_private_hosts or read_hosts(rules.allow_hosts).has_name(host):
+            return None
+        problem = _name_problem(host)
     else:
-        labels = host.split(".")
-        endings = {".".join(labels[start:]) for start in range(len(labels))}
-        problem = "a name of a private network" if endings & _PRIVATE_NAMES else None
-    if problem is not None:
-        raise _refusal(f"The host is {problem}; {remedy}.")
+        if _is_denied(address, rules):
+            return denied
+        if _is_allowed(address, rules):
+            return None
+        problem = special(address)
+        if is_nat64(address):
+            # Nobody's own address: what resolves to it has an IPv4 address to be written instead.
+            problem = "a NAT64 address, which hides an IPv4 address"
+    return None if problem is None else f"{problem}; {remedy}"
 
 
-def _not_public(address: IPv4Address | IPv6Address) -> str | None:
-    if isinstance(address, IPv4Address):
-        return next((what for network, what in _IPV4_REFUSED if address in network), None)
-    number = int(address)
-    if address.ipv4_mapped is not None or address in _NAT64:
-        # Dialling these dials the IPv4 address inside.
-        return _not_public(IPv4Address(number & 0xFFFF_FFFF))
-    for network, what in _IPV6_REFUSED:
-        if address in network:
-            return what
-    if address not in _IPV6_UNICAST:
-        return "a reserved address"
-    if number >> 32 & 0xFFFF_FFFF in _ISATAP:
-        return _not_public(IPv4Address(number & 0xFFFF_FFFF))
-    return None
+def _is_denied(address: Address, rules: UrlRules) -> bool:
+    deny = read_hosts(rules.deny_hosts)
+    return any(deny.has_address(one) for one in (address, *hidden(address)))
+
+
+def _is_allowed(address: Address, rules: UrlRules, name: str | None = None) -> bool:
+    if rules.allow_private_hosts:
+        return True
+    allow = read_hosts(rules.allow_hosts)
+    return allow.has_address(address) or (name is not None and allow.has_name(name))
+
+
+def _name_problem(name: str) -> str | None:
+    if "." not in name:
+        return "a name without a dot"
+    labels = name.split(".")
+    endings = {".".join(labels[start:]) for start in range(len(labels))}
+    return "a name of a private network" if endings & _PRIVATE_NAMES else None

@@ -18,7 +18,6 @@ from webhook.domain.event import WebhookEvent
 from webhook.domain.ids import KeyMaker, is_endpoint_id
 from webhook.domain.model import Endpoint
 from webhook.domain.secret import OVERLAP_S_DEFAULT, SignatureVersion, SigningSecret
-from webhook.domain.url_rules import UrlRules
 from webhook.engine.hints import Hints
 from webhook.engine.pointers import of_the_only_one
 from webhook.engine.probe import ProbeResult, probe
@@ -61,9 +60,7 @@ class EndpointService:
         self._chance = chance
         self._crypto = crypto
         self._keys = KeyMaker(chance.random_bytes)
-        self._rules = UrlRules(
-            allow_private_hosts=config.allow_private_hosts, allow_http=config.allow_http
-        )
+        self._rules = config.url_rules
         self._ready = False
 
     def now_ms(self) -> int:
