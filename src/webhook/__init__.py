@@ -1,107 +1,29 @@
-"""Signed, retried webhook delivery: the runtime API and nothing else; see the README."""
+"""Signed, retried webhook delivery: the runtime API and nothing else; see the README.
 
-from webhook.adapters.memory import create_in_memory_webhook_persistence
-from webhook.domain.config import WebhookConfig
-from webhook.domain.endpoint import EndpointInput, EndpointPatch
-from webhook.domain.errors import (
-    ConfigError,
-    Conflict,
-    FieldError,
-    InvalidInput,
-    NotFound,
-    NotSupported,
-    PayloadTooLarge,
-    SchemaError,
-    StoreFull,
-    StoreUnavailable,
-    WebhookError,
-)
-from webhook.domain.event import WebhookEvent
-from webhook.domain.event_types import WebhookEventType
-from webhook.domain.matching import subscription_matches
-from webhook.domain.model import (
-    Attempt,
-    Delivery,
-    DeliveryStatus,
-    Endpoint,
-    EndpointStatus,
-    ErrorKind,
-    Event,
-    NewEvent,
-    Outcome,
-)
-from webhook.domain.recovery import Recovery, RecoveryCount, RecoveryKind, RecoveryStatus
-from webhook.domain.retry import RetryPolicy
-from webhook.domain.url_rules import validate_endpoint_url
-from webhook.engine.probe import ProbeResult
-from webhook.ports import (
-    AcceptedEvent,
-    Chance,
-    Clock,
-    DeliveryQuery,
-    EndpointQuery,
-    EventQuery,
-    Page,
-    RecoveryQuery,
-    Sender,
-    WakeQueue,
-    WebhookDeliveryStore,
-    WebhookEndpointStore,
-    WebhookPersistence,
-    WebhookRecoveryStore,
-)
-from webhook.runtime import WebhookRuntimeService, add_endpoints, probe_endpoint
+Its names are those of ``webhook.exports``, loaded when the first of them is asked for, so that
+``import webhook.receive`` in a receiver loads no engine.
+"""
 
-__all__ = [
-    "AcceptedEvent",
-    "Attempt",
-    "Chance",
-    "Clock",
-    "ConfigError",
-    "Conflict",
-    "Delivery",
-    "DeliveryQuery",
-    "DeliveryStatus",
-    "Endpoint",
-    "EndpointInput",
-    "EndpointPatch",
-    "EndpointQuery",
-    "EndpointStatus",
-    "ErrorKind",
-    "Event",
-    "EventQuery",
-    "FieldError",
-    "InvalidInput",
-    "NewEvent",
-    "NotFound",
-    "NotSupported",
-    "Outcome",
-    "Page",
-    "PayloadTooLarge",
-    "ProbeResult",
-    "Recovery",
-    "RecoveryCount",
-    "RecoveryKind",
-    "RecoveryQuery",
-    "RecoveryStatus",
-    "RetryPolicy",
-    "SchemaError",
-    "Sender",
-    "StoreFull",
-    "StoreUnavailable",
-    "WakeQueue",
-    "WebhookConfig",
-    "WebhookDeliveryStore",
-    "WebhookEndpointStore",
-    "WebhookError",
-    "WebhookEvent",
-    "WebhookEventType",
-    "WebhookPersistence",
-    "WebhookRecoveryStore",
-    "WebhookRuntimeService",
-    "add_endpoints",
-    "create_in_memory_webhook_persistence",
-    "probe_endpoint",
-    "subscription_matches",
-    "validate_endpoint_url",
-]
+import typing
+
+if typing.TYPE_CHECKING:
+    from webhook.exports import *  # noqa: F403 - what it exports is listed there
+    from webhook.exports import __all__ as __all__
+else:
+
+    def __getattr__(name: str) -> object:
+        """Load the exports, unless a submodule or one of Python's own names is asked for."""
+        import importlib.util  # noqa: PLC0415 - only those who ask pay for it
+
+        own = name.startswith("_") and name != "__all__"
+        # `from webhook import receive` asks here first.
+        if not own and importlib.util.find_spec(f"{__name__}.{name}") is None:
+            exports = importlib.import_module("webhook.exports")
+            globals()["__all__"] = exports.__all__
+            globals().update({each: getattr(exports, each) for each in exports.__all__})
+            if name in globals():
+                return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return [*globals(), *__getattr__("__all__")]
