@@ -1,9 +1,13 @@
 """What can be imported from the public packages is what we designed, and nothing more."""
 
 import importlib
+import subprocess
+import sys
 import types
 
 import pytest
+
+from tests.project.source import ROOT
 
 EXPORTS: dict[str, frozenset[str]] = {
     "webhook": frozenset(
@@ -61,6 +65,23 @@ EXPORTS: dict[str, frozenset[str]] = {
             "validate_endpoint_url",
         }
     ),
+    "webhook.receive": frozenset(
+        {
+            "BadHeader",
+            "BadPayload",
+            "BadSecret",
+            "BadTimestamp",
+            "Event",
+            "Expired",
+            "Gone",
+            "MissingHeader",
+            "NoMatch",
+            "VerificationError",
+            "Verified",
+            "Verifier",
+            "from_env",
+        }
+    ),
     "webhook.toolkit": frozenset(),
     "webhook.adapters.cloudflare": frozenset(
         {
@@ -105,3 +126,14 @@ def test_nothing_public_lies_beside_the_exports(name: str) -> None:
 def test_exports_are_listed_once_and_in_order(name: str) -> None:
     exports = list(importlib.import_module(name).__all__)
     assert exports == sorted(set(exports))
+
+
+def test_the_names_of_webhook_come_when_they_are_asked_for() -> None:
+    code = (
+        "import sys, webhook; assert 'webhook.exports' not in sys.modules\n"
+        "assert not hasattr(webhook, 'nonsense') and not hasattr(webhook, '__wrapped__')\n"
+        "assert 'WebhookEvent' in dir(webhook)\n"
+        "from webhook import *\n"
+        "assert WebhookEvent is webhook.WebhookEvent is webhook.exports.WebhookEvent"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

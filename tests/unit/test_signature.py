@@ -18,10 +18,9 @@ from webhook.domain.signature import (
     kmsg_headers,
     sign_kmsg,
     sign_v1,
-    signed_bytes,
     standard_headers,
-    v1a,
 )
+from webhook.standard_webhooks import signed_bytes, v1a
 
 SECRET_A = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SECRET_B = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"

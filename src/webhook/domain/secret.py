@@ -12,7 +12,8 @@ from enum import StrEnum
 
 import msgspec
 
-PREFIX, PRIVATE_PREFIX, PUBLIC_PREFIX = "whsec_", "whsk_", "whpk_"
+from webhook.standard_webhooks import PREFIX, PRIVATE_PREFIX, PUBLIC_PREFIX, strict_base64
+
 BYTES_MIN, BYTES_MAX, BYTES_MADE = 24, 64, 32
 SEED_BYTES = 32
 SECRETS_MAX = 10
@@ -114,16 +115,3 @@ def key_pair(value: str) -> tuple[bytes, bytes]:
 def public_key(value: str) -> str:
     """Return the ``whpk_`` key of a ``whsk_`` key."""
     return PUBLIC_PREFIX + base64.b64encode(key_pair(value)[1]).decode()
-
-
-def strict_base64(text: str) -> bytes | None:
-    """Decode base64 with all of its padding or none; None for anything else."""
-    bare = text.rstrip("=")
-    padded = bare + "=" * (-len(bare) % 4)
-    # Python 3.12 would take any number of "=" at the end.
-    if text not in {bare, padded}:
-        return None
-    try:
-        return base64.b64decode(padded, validate=True)
-    except ValueError:  # binascii.Error, or characters beyond ASCII
-        return None

@@ -1,33 +1,18 @@
-"""What is signed and how: Standard Webhooks ``v1`` and ``v1a``, and the older headers of k-msg.
-
-Source: Standard Webhooks 1.0.0, "Signature scheme": over ``id.timestamp.body``, by HMAC-SHA256 or
-Ed25519.
-"""
+"""The headers of an attempt: Standard Webhooks ``v1`` and ``v1a``, and the older ones of k-msg."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 from collections.abc import Iterable
 
 from webhook.domain.secret import secret_bytes
+from webhook.standard_webhooks import v1
 
 
 def sign_v1(secret: str, signed: bytes) -> str:
     """Return ``v1,<base64>`` for one ``whsec_`` secret over ``signed_bytes``."""
-    digest = hmac.digest(secret_bytes(secret), signed, "sha256")
-    return "v1," + base64.b64encode(digest).decode()
-
-
-def signed_bytes(event_id: str, timestamp_s: int, body: bytes) -> bytes:
-    """Return what a signature is over; the id must hold no dot."""
-    return f"{event_id}.{timestamp_s}.".encode() + body
-
-
-def v1a(signature: bytes) -> str:
-    """Return ``v1a,<base64>`` for an Ed25519 signature."""
-    return "v1a," + base64.b64encode(signature).decode()
+    return v1(secret_bytes(secret), signed)
 
 
 def standard_headers(signatures: Iterable[str], event_id: str, timestamp_s: int) -> dict[str, str]:

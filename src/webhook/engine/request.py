@@ -8,11 +8,10 @@ from webhook.domain.secret import SignatureVersion, key_pair, version_of
 from webhook.domain.signature import (
     kmsg_headers,
     sign_v1,
-    signed_bytes,
     standard_headers,
-    v1a,
 )
 from webhook.ports import Crypto
+from webhook.standard_webhooks import signed_bytes, v1a
 
 USER_AGENT = "webhook/0.1"
 

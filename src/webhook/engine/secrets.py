@@ -6,9 +6,6 @@ from webhook.domain.config import WebhookConfig
 from webhook.domain.errors import InvalidInput
 from webhook.domain.secret import (
     BYTES_MADE,
-    PREFIX,
-    PRIVATE_PREFIX,
-    PUBLIC_PREFIX,
     SEED_BYTES,
     SignatureVersion,
     key_pair,
@@ -18,6 +15,7 @@ from webhook.domain.secret import (
     version_of,
 )
 from webhook.ports import Chance, Crypto
+from webhook.standard_webhooks import PREFIX, PRIVATE_PREFIX, PUBLIC_PREFIX
 
 _POINTER = "/secret"
 
