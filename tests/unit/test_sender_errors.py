@@ -11,7 +11,12 @@ import pytest
 from aiohttp import client_exceptions, http_exceptions
 from aiohttp.client_reqrep import ConnectionKey
 
-from webhook.adapters.aiohttp_errors import KINDS, BlockedAddressError, explain
+from webhook.adapters.aiohttp_errors import (
+    KINDS,
+    AnswerTooLargeError,
+    BlockedAddressError,
+    explain,
+)
 from webhook.domain.errors import InvalidInput
 from webhook.domain.model import ErrorKind
 
@@ -112,6 +117,7 @@ BAD_HTTP = aiohttp.ClientResponseError(REQUEST, ())
             "TLS: handshake failed",
         ),
         (aiohttp.ClientPayloadError(), "protocol", "protocol: the body ended early"),
+        (AnswerTooLargeError(), "protocol", "protocol: the answer is too large"),
         (
             BAD_HTTP,
             "protocol",

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.hostile import TenGigabytes, drips, never_answers, not_http, resets, resets_after
+from tests.hostile import (
+    TenGigabytes,
+    drips,
+    drips_headers,
+    floods,
+    garbled,
+    gzip_bomb,
+    huge_header,
+    many_headers,
+    never_answers,
+    not_http,
+    resets,
+    resets_after,
+    writes,
+)
 from tests.receiver import Answer, Reply, Request
 
 
@@ -35,13 +49,25 @@ _REPLIES: dict[str, Reply] = {
     "/reset": resets,
     "/reset-in-body": resets_after(),
     "/not-http": not_http,
+    "/drip-headers": drips_headers,
+    "/many-headers": many_headers(),
+    "/huge-header": huge_header(),
+    "/gzip-bomb": gzip_bomb(20),
+    "/around": Answer(301, [("Location", "/around")]),
+    **{f"/garbled/{name}": writes(answer) for name, answer in garbled().items()},
 }
+_FLOODS = floods()
 
 
 def answer(request: Request) -> Reply:
     """Return the answer to a request; an unknown path is not found."""
     if request.path == "/dripping":
         return Answer(200, body=str(_drip.active).encode())
+    if request.path.startswith("/flood/"):
+        return _FLOODS[request.path.removeprefix("/flood/")]
+    if request.path.startswith("/sent/"):
+        flood = _FLOODS[request.path.removeprefix("/sent/")]
+        return Answer(200, body=f"{flood.sent} {flood.active}".encode())
     if request.path == "/echo":
         echo = f"{request.headers.get('x-custom')}|{request.body.hex()}"
         return Answer(200, body=echo.encode())

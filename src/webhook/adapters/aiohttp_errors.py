@@ -89,7 +89,12 @@ class BlockedAddressError(OSError):
         self.problem = problem
 
 
+class AnswerTooLargeError(aiohttp.ClientPayloadError):
+    """An answer went on for longer than is read of any."""
+
+
 KINDS[BlockedAddressError] = ErrorKind.BLOCKED
+KINDS[AnswerTooLargeError] = ErrorKind.PROTOCOL
 
 
 def explain(error: BaseException, host: str) -> tuple[ErrorKind, str]:
@@ -150,6 +155,8 @@ def _tls(root: BaseException, _host: str) -> str:
 
 
 def _protocol(root: BaseException, _host: str) -> str:
+    if isinstance(root, AnswerTooLargeError):
+        return "protocol: the answer is too large"
     if isinstance(root, aiohttp.ClientPayloadError):
         return "protocol: the body ended early"
     if isinstance(root.__cause__, LineTooLong):

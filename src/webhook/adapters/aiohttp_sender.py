@@ -8,9 +8,10 @@ import ssl
 from collections.abc import Mapping
 
 import yarl
-from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
 
 from webhook.adapters.aiohttp_errors import explain
+from webhook.adapters.bounded_connector import BoundedConnector
 from webhook.adapters.checked_resolver import CheckedResolver, Lookup, system_lookup
 from webhook.domain.model import RESPONSE_BYTES_MAX, ErrorKind, Outcome
 from webhook.domain.response import response_text, status_problem, timeout_sentence
@@ -99,7 +100,7 @@ class AiohttpSender:
     def _open(self) -> ClientSession:
         if self._session is None:
             self._session = ClientSession(
-                connector=TCPConnector(
+                connector=BoundedConnector(
                     limit=0,  # waiting for a slot happens above, before the deadline starts
                     resolver=CheckedResolver(self._rules, self._lookup),
                     ssl=True if self._tls is None else self._tls,
