@@ -44,8 +44,8 @@ worker: setup ## Run the Cloudflare Worker here in workerd, with D1 and Queues (
 .PHONY: setup test crash simulate lint format types verify check schema lock bench deploy-dry-run clean
 setup: .venv/.dev node_modules/.package-lock.json python_modules ## Install everything that tests and the Worker need
 
-test: setup ## Run all tests, those in the real workerd included
-	@exec $(PY) -m pytest $(ARGS)
+test: setup ## Run all tests, those in the real workerd included (ARGS="-n 0 ..." in one process)
+	@exec $(PY) -m pytest -n auto --dist loadgroup $(ARGS)
 
 crash: setup ## Kill it while events pour in, and count what arrives (KILLS=n, SEED=n, WORKER=1)
 	@exec $(PY) -m tests.crash $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) \

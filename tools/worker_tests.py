@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -29,6 +30,7 @@ from tools.worker_process import HOST, DevWorker, WorkerError
 
 TEST_LOCK_FILE = ROOT / "requirements" / "pyodide-test.txt"
 TEST_MODULES = CACHE / "pytest-modules"
+_GROUP = re.compile(r"(?<=[\w\]])@\w+$")
 ENTRY = Path(__file__).with_name("worker_tests_entry.py")
 
 DEFAULT_ARGUMENTS = ("-q", "--import-mode=importlib", "-o", "consider_namespace_packages=true")
@@ -97,9 +99,13 @@ class MirroredTests:
         self._results: dict[str, InnerResult] | None = None
 
     def settle(self, nodeid: str) -> None:
-        """Pass, fail or skip the host's current test as the inner test *nodeid* did."""
+        """Pass, fail or skip the host's current test as the inner test *nodeid* did.
+
+        Where tests run in several processes, pytest-xdist puts a test's group behind its name.
+        """
         import pytest  # noqa: PLC0415 - only the tests have it, not this module's command line
 
+        nodeid = _GROUP.sub("", nodeid)
         if self._results is None:
             # Should the run go wrong as a whole, the first test says so and the rest are missing.
             self._results = {}
