@@ -12,6 +12,7 @@ import pytest
 from tests import hostile
 from tests.receiver import Answer, Receiver
 from tests.sender.attempts import answer_to, post
+from tests.worker.inner import test_hostile_receivers as in_the_worker
 from webhook.adapters.aiohttp_sender import AiohttpSender
 from webhook.adapters.bounded_connector import ANSWER_BYTES_MAX, BoundedHandler
 from webhook.domain.model import RESPONSE_BYTES_MAX, ErrorKind
@@ -57,8 +58,11 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def test_every_flood_is_in_the_table() -> None:
+def test_every_receiver_is_in_the_tables_of_both_senders() -> None:
     assert set(ENDS) == set(hostile.floods())
+    apart = {"informational", "early-hints", "chunk-size"}
+    assert set(in_the_worker.FLOODS) == set(ENDS) - apart
+    assert set(in_the_worker.GARBLED) == set(hostile.garbled())
 
 
 @pytest.mark.parametrize("name", ENDS)

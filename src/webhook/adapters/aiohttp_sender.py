@@ -14,7 +14,12 @@ from webhook.adapters.aiohttp_errors import explain
 from webhook.adapters.bounded_connector import BoundedConnector
 from webhook.adapters.checked_resolver import CheckedResolver, Lookup, system_lookup
 from webhook.domain.model import RESPONSE_BYTES_MAX, ErrorKind, Outcome
-from webhook.domain.response import response_text, status_problem, timeout_sentence
+from webhook.domain.response import (
+    BODY_TOO_LONG,
+    response_text,
+    status_problem,
+    timeout_sentence,
+)
 from webhook.domain.retry import retry_after_ms
 from webhook.domain.url_rules import UrlRules, check_url, url_host
 from webhook.ports import Clock
@@ -162,7 +167,7 @@ async def _read(response: ClientResponse, kept: bytearray) -> str | None:
         if not chunk:
             return None
         kept += chunk
-    return f"the body is longer than the {RESPONSE_BYTES_MAX} bytes that are kept"
+    return BODY_TOO_LONG
 
 
 def _explain(error: Exception, url: str, timeout_ms: int) -> tuple[ErrorKind, str]:

@@ -9,6 +9,7 @@ from webhook.domain.model import RESPONSE_BYTES_MAX, ErrorKind
 from webhook.domain.url_rules import UrlRules, check_url, url_host
 
 _SUCCESS, _REDIRECT, _CLIENT_ERROR = 200, 300, 400
+BODY_TOO_LONG = f"the body is longer than the {RESPONSE_BYTES_MAX} bytes that are kept"
 _ANY_URL = UrlRules(allow_private_hosts=True, allow_http=True)
 
 

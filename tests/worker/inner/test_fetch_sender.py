@@ -98,6 +98,7 @@ async def test_a_huge_body_is_cut_at_four_kib() -> None:
     outcome = await send("/huge")
     assert (outcome.status_code, outcome.error_kind) == (200, None)
     assert outcome.response == "x" * 4096
+    assert outcome.note == "the body is longer than the 4096 bytes that are kept"
 
 
 async def test_a_body_that_drips_is_cut_at_the_deadline_and_is_no_failure() -> None:

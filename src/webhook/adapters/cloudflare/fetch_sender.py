@@ -14,10 +14,18 @@ from typing import Any
 
 from webhook.domain.errors import InvalidInput
 from webhook.domain.model import RESPONSE_BYTES_MAX, ErrorKind, Outcome
-from webhook.domain.response import response_text, status_problem, timeout_sentence
+from webhook.domain.response import (
+    BODY_TOO_LONG,
+    response_text,
+    status_problem,
+    timeout_sentence,
+)
 from webhook.domain.retry import retry_after_ms
 from webhook.domain.url_rules import UrlRules, check_url
 from webhook.ports import Clock
+
+# A body of one byte a piece costs a turn of the event loop each, and CPU time is what is paid for.
+READS_MAX = 64
 
 
 class FetchSender:
@@ -32,6 +40,7 @@ class FetchSender:
     ) -> Outcome:
         """POST ``body`` and say what came of it; see ``Sender``."""
         started_at, began = self._clock.now_ms(), self._clock.monotonic_ms()
+        decided: int | None = None
         response: Any = None
         note: str | None = None
         kept = bytearray()
@@ -39,18 +48,17 @@ class FetchSender:
             target = check_url(url, self._rules)
             async with asyncio.timeout(timeout_ms / 1000):
                 response = await _post(target, headers, body)
-                latency_ms = round(self._clock.monotonic_ms() - began)
+                decided = round(self._clock.monotonic_ms() - began)
                 note = await _read(response, kept)
         except (InvalidInput, OSError) as error:
             kind, sentence = _explain(error, timeout_ms)
-            if response is None:
+            if decided is None:
                 latency_ms = round(self._clock.monotonic_ms() - began)
                 return Outcome(
                     started_at=started_at, latency_ms=latency_ms, error_kind=kind, error=sentence
                 )
             note = f"the body was cut off: {sentence}"
-            latency_ms = round(self._clock.monotonic_ms() - began)
-        return self._judge(response, started_at, latency_ms, bytes(kept), note)
+        return self._judge(response, started_at, decided, bytes(kept), note)
 
     async def close(self) -> None:
         """Nothing is kept open."""
@@ -91,12 +99,14 @@ async def _read(response: Any, kept: bytearray) -> str | None:
     reader = stream.getReader()
     ended = False
     try:
-        while len(kept) <= RESPONSE_BYTES_MAX:
+        for _ in range(READS_MAX):
             chunk = await reader.read()
             if chunk.done:
                 ended = True
                 return None
             kept += chunk.value.to_bytes()
+            if len(kept) > RESPONSE_BYTES_MAX:
+                return BODY_TOO_LONG
     except OSError:
         ended = True
         raise
@@ -107,7 +117,7 @@ async def _read(response: Any, kept: bytearray) -> str | None:
         if not ended:
             # Else the connection stays open, one of six, for as long as the invocation goes on.
             reader.cancel()
-    return None
+    return f"the body came in more than {READS_MAX} pieces, and only its beginning is kept"
 
 
 def _explain(error: Exception, timeout_ms: int) -> tuple[ErrorKind, str]:
