@@ -37,7 +37,7 @@ CREATE TABLE events (
   name TEXT,
   type TEXT NOT NULL,
   targets TEXT NOT NULL,
-  payload TEXT NOT NULL,
+  payload TEXT NOT NULL, late_targets INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (tenant, key)
 ) STRICT, WITHOUT ROWID;
 
@@ -120,4 +120,4 @@ CREATE TABLE IF NOT EXISTS "d1_migrations"(
 		applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
 );
 
-INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql');
+INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql'), ('0006_late_targets.sql');

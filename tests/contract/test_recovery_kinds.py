@@ -187,6 +187,25 @@ async def test_an_event_remembers_whom_a_recovery_sent_it_to(maker: Maker) -> No
         assert await list_deliveries(store) == []
 
 
+async def test_a_name_is_answered_as_the_first_time_whatever_a_recovery_made_since(
+    maker: Maker,
+) -> None:
+    async with opened(maker) as store:
+        endpoint = await add_one(store, SENT, status=EndpointStatus.INACTIVE)
+        event = new_event(at=T0 + 1, id="own")
+        await emit(store, event)
+        endpoint = changed(endpoint, status=EndpointStatus.ACTIVE)
+        await store.endpoint_store.update(endpoint)
+        recovery, _ = await recover(
+            store, RecoveryKind.MISSED, endpoint, endpoint_id=endpoint.id, since=T0
+        )
+        assert recovery.made == 1
+        [again] = (await emit(store, new_event(at=T0 + 2, id="own"))).events
+        assert (again.key, again.duplicate, again.delivery_count) == (event.key, True, 0)
+        [repeated] = (await emit(store, event)).events
+        assert (repeated.duplicate, repeated.delivery_count) == (False, 0)
+
+
 async def test_two_that_make_the_same_piece_make_it_once(maker: Maker) -> None:
     async with opened(maker) as store:
         endpoint_id, keys = await _pause(store)

@@ -86,7 +86,8 @@ class WebhookRecoveryStore(Protocol):
         so that of two that do the same piece one does it. Each delivery of ``replays`` that still
         stands in one of ``recovery.statuses`` gets a new run, as by ``replay``. Each event of
         ``missed`` that is still there and has no delivery to the endpoint gets one, ready, whose
-        present run begins at ``now``; the event remembers the endpoint among those it went to.
+        present run begins at ``now``; the event remembers the endpoint among those it went to, but
+        a repeat of its accept is answered as before.
         Nothing is done for an endpoint that was removed. The counts rise by what was done, and
         ``done`` ends the recovery.
         """

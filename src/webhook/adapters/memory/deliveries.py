@@ -96,12 +96,13 @@ class MemoryDeliveryStore:
             key = event.key if use is None else use.key
             if key not in self._rows.events:
                 leases_left -= self._store(event, endpoint_ids, first, leases_left, now)
-            stored = self._rows.events[key].event
+            row = self._rows.events[key]
+            stored = row.event
             accepted.append(
                 AcceptedEvent(
                     key=key,
                     id=stored.id,
-                    delivery_count=len(stored.endpoint_ids),
+                    delivery_count=len(stored.endpoint_ids) - row.late_targets,
                     duplicate=duplicate,
                 )
             )

@@ -16,11 +16,15 @@ from webhook.ports import ENDPOINT_REMOVED
 
 
 class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event with what only the store has to know of it."""
+    """An event with what only the store has to know of it.
+
+    ``late_targets`` of its endpoints, the last ones, were added by recoveries.
+    """
 
     event: Event
     size: int
     name: str | None
+    late_targets: int = 0
 
 
 class FirstUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +83,8 @@ class Rows:
         stored = self.events[key]
         reached = (*stored.event.endpoint_ids, endpoint_id)
         event = msgspec.structs.replace(stored.event, endpoint_ids=reached)
-        self.events[key] = msgspec.structs.replace(stored, event=event)
+        late_targets = stored.late_targets + 1
+        self.events[key] = msgspec.structs.replace(stored, event=event, late_targets=late_targets)
 
     def deliveries_of(self, event: Event) -> list[Delivery]:
         """Return an event's deliveries as they are stored, in the order of its endpoints."""

@@ -121,4 +121,8 @@ END""",
 ) STRICT, WITHOUT ROWID""",
         ),
     ),
+    (
+        "0006_late_targets.sql",
+        ("""ALTER TABLE events ADD COLUMN late_targets INTEGER NOT NULL DEFAULT 0""",),
+    ),
 )

@@ -156,7 +156,8 @@ WHERE {_FENCE}
 # The event remembers where it went, so that lists show the delivery and retention removes it. At
 # the end, since cursors of lists count positions.
 PIECE_MAKE_TARGETS = f"""
-UPDATE events AS e SET targets = json_insert(e.targets, '$[#]', ?5)
+UPDATE events AS e SET
+  targets = json_insert(e.targets, '$[#]', ?5), late_targets = e.late_targets + 1
 WHERE e.tenant = ?6 AND e.key IN (SELECT value FROM json_each(?4))
   AND {_MAY_BE_MADE} AND {_FENCED}
 """

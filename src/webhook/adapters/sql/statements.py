@@ -123,12 +123,13 @@ WHERE true
 ON CONFLICT (lane, key) DO NOTHING
 """
 
-# ?1 as ?2 above. One row per event of the call: the first key of its name, and its deliveries.
+# ?1 as ?2 above. One row per event of the call: the first key of its name, and its deliveries as
+# they were accepted.
 ACCEPT_RESULT = """
 SELECT
   coalesce(n.key, j.value ->> 'key') AS key,
   e.id AS id,
-  coalesce(json_array_length(e.targets), 0) AS delivery_count
+  coalesce(json_array_length(e.targets) - e.late_targets, 0) AS delivery_count
 FROM json_each(?1) AS j
 LEFT JOIN names AS n ON n.tenant = j.value ->> 'tenant' AND n.name = j.value ->> 'name'
 LEFT JOIN events AS e
