@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import webhook
-from tests.simulation.batch import recorded_seeds, run_all
-from tests.simulation.patches import DoesNotApply, run_patched
+from tests.simulation.batch import SEEDS_FILE, recorded_seeds, run_all
+from tests.simulation.patches import ROOT, DoesNotApply, run_patched
 from tests.simulation.world import Run, run
 
 SEEDS_DEFAULT = 2_000
@@ -60,7 +60,7 @@ def _many(seeds: range, jobs: int) -> int:
         print(f"\nseed {one.options.seed}: {one.violation}\n  drawn: {one.options}")
     if failed:
         seed = failed[0].options.seed
-        print(f"\n{end_of_trace(seed)}\n\nmake simulate SEED={seed} shows all of it")
+        print(f"\n{end_of_trace(seed)}\n\n{how_to_go_on(seed)}")
     return 1 if failed else 0
 
 
@@ -78,6 +78,14 @@ def end_of_trace(seed: int) -> str:
     """Replay a seed and return the last that happened."""
     trace = run(seed, tracing=True).trace
     return "\n".join(trace[-TRACE_LINES:])
+
+
+def how_to_go_on(seed: int) -> str:
+    """Say what to do with a seed that fails."""
+    return (
+        f"`make simulate SEED={seed}` replays it and shows all of it. Once it is mended, record "
+        f"it: `{seed} what it found`, a line of {SEEDS_FILE.relative_to(ROOT)}"
+    )
 
 
 def _replay(seed: int) -> int:

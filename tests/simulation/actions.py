@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.simulation.callers import REGIONS, TENANTS
 from tests.simulation.receivers import FAULTY, HEALTHY, is_gone
+from tests.simulation.recovering import (
+    begin_a_recovery_and_stop_it,
+    count_what_a_recovery_would_do,
+    recover_an_endpoint,
+    replay_by_a_filter,
+    replay_by_two_filters_at_once,
+    stop_a_recovery,
+)
 from webhook.domain.endpoint import EndpointInput, EndpointPatch
 from webhook.domain.errors import Conflict, NotFound
 from webhook.domain.model import EndpointStatus
@@ -114,6 +122,14 @@ async def change_the_limits_of_an_endpoint(world: World) -> None:
     await _change(world, patch)
 
 
+async def let_an_endpoint_miss_something(world: World) -> None:
+    endpoint_id = world.some_endpoint()
+    if endpoint_id is not None:
+        await _change(world, EndpointPatch(status=EndpointStatus.INACTIVE), endpoint_id)
+        await emit_a_batch(world)
+        await _change(world, EndpointPatch(status=EndpointStatus.ACTIVE), endpoint_id)
+
+
 async def pause_or_resume_an_endpoint(world: World) -> None:
     status = world.dice.choice(
         (EndpointStatus.ACTIVE, EndpointStatus.INACTIVE, EndpointStatus.SUSPENDED)
@@ -132,8 +148,8 @@ async def remove_an_endpoint_and_sweep(world: World) -> None:
     await sweep_by_hand(world)
 
 
-async def _change(world: World, patch: EndpointPatch) -> None:
-    endpoint_id = world.some_endpoint()
+async def _change(world: World, patch: EndpointPatch, chosen: str | None = None) -> None:
+    endpoint_id = chosen or world.some_endpoint()
     if endpoint_id is None:
         return
     try:
@@ -167,6 +183,23 @@ async def replay_a_delivery(world: World) -> None:
         await world.callers.ask(lambda service: service.replay_delivery(ref.id))
     except (Conflict, NotFound):
         world.note("no replay: its endpoint or event is gone")
+
+
+async def cancel_a_delivery(world: World) -> None:
+    pending = sorted(world.history.pending)
+    busy = [ref for ref in pending if world.history.under_way.get(ref)]
+    refs = busy if busy and world.dice.random() < 0.5 else pending
+    if not refs:
+        return
+    ref = world.dice.choice(refs)
+    world.note("cancel of ", world.history.name(ref))
+    try:
+        await world.callers.ask(lambda service: service.cancel_delivery(ref.id))
+    except NotFound:
+        world.note("nothing to cancel: it is gone")
+
+
+# --- the operator ---------------------------------------------------------------------------------
 
 
 async def pause_all_sending(world: World) -> None:
@@ -221,6 +254,10 @@ async def stop_and_start_a_server(world: World) -> None:
     await world.platform.stop_one(world.dice.choice((0, 0, 500, 20_000)))
 
 
+async def stop_a_server_that_claims(world: World) -> None:
+    await world.platform.stop_one_that_claims()
+
+
 async def the_store_goes_down(world: World) -> None:
     seconds = world.dice.choice((1.0, 5.0, 20.0, 60.0))
     world.note("the store is down for ", seconds, " s")
@@ -242,9 +279,21 @@ MEDDLING = (
     Action(3, pause_or_resume_an_endpoint, "edits"),
     Action(3, remove_an_endpoint, "removals"),
     Action(1, replay_a_delivery, "replays"),
+    Action(3, cancel_a_delivery, "cancels"),
+    Action(1, stop_a_recovery, "recoveries"),
     Action(2, crash_at_once, "crashes"),
     Action(2, stop_and_start_a_server, "crashes"),
     Action(2, the_clock_jumps, "jumps"),
+)
+RECOVERING = (
+    Action(3, recover_an_endpoint),
+    Action(2, replay_by_a_filter),
+    Action(2, replay_by_two_filters_at_once),
+    Action(1, begin_a_recovery_and_stop_it),
+    Action(1, stop_a_recovery),
+    Action(1, count_what_a_recovery_would_do),
+    Action(1, crash_some_awaits_ahead, "crashes"),
+    Action(1, the_clock_jumps, "jumps"),
 )
 ACTIONS = (
     Action(8, emit_one),
@@ -264,11 +313,17 @@ ACTIONS = (
     Action(2, remove_an_endpoint, "removals"),
     Action(1, remove_an_endpoint_and_sweep, "removals"),
     Action(3, replay_a_delivery, "replays"),
+    Action(3, cancel_a_delivery, "cancels"),
+    Action(2, let_an_endpoint_miss_something, "recoveries"),
+    Action(2, recover_an_endpoint, "recoveries"),
+    Action(2, replay_by_a_filter, "recoveries"),
+    Action(1, stop_a_recovery, "recoveries"),
     Action(3, a_receiver_falls_ill, "faulty_receivers"),
     Action(2, a_receiver_is_well_now_and_then, "faulty_receivers"),
     Action(4, crash_some_awaits_ahead, "crashes"),
     Action(1, crash_at_once, "crashes"),
     Action(2, stop_and_start_a_server, "crashes"),
+    Action(1, stop_a_server_that_claims, "crashes"),
     Action(2, the_store_goes_down, "outages"),
     Action(3, the_clock_jumps, "jumps"),
 )

@@ -7,16 +7,28 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tests.simulation.loop import OWNER, Owner
-from tests.simulation.stores import CALL, StoredEndpoint, StoredEvent, unmarked
+from tests.simulation.stores import (
+    ADVANCE,
+    CALL,
+    RECOVERY,
+    REMOVE_ENDED,
+    StoredEndpoint,
+    StoredEvent,
+    unmarked,
+)
 from webhook.domain.ids import DeliveryRef
 from webhook.domain.model import PENDING_STATES, Delivery, DeliveryState, Outcome
+from webhook.domain.recovery import Recovery
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 # After these calls, what stands about endpoints may be another thing.
 _ENDPOINT_CALLS = frozenset(("add", "update", "remove", "settle", "sweep"))
-_EVENT_CALLS = frozenset(("accept", "sweep"))
+_EVENT_CALLS = frozenset(("accept", "sweep", ADVANCE))
+_RECOVERY_CALLS = frozenset((RECOVERY + "start", RECOVERY + "cancel", ADVANCE, REMOVE_ENDED))
+# These start a new run of what has ended.
+REPLAYS = frozenset(("replay", ADVANCE))
 
 
 class Lease(msgspec.Struct):
@@ -29,7 +41,7 @@ class Lease(msgspec.Struct):
     ends_s: float
     due_at: int
     attempts_before: int
-    # How it ended: settle, claim (it ran out), sweep; the time, and the state it left.
+    # How it ended: settle, claim (it ran out), sweep, cancel; and when.
     ended_by: str | None = None
     ended_s: float | None = None
     request: Request | None = None
@@ -83,6 +95,7 @@ class History:
         self.requests: list[Request] = []
         self.under_way: dict[DeliveryRef, list[Request]] = {}
         self.events: dict[str, StoredEvent] = {}
+        self.recoveries: dict[str, Recovery] = {}
         self.endpoints: dict[str, StoredEndpoint] = {}
         # Per endpoint: since when it has been what.
         self.versions: dict[str, list[tuple[float, StoredEndpoint]]] = {}
@@ -127,8 +140,23 @@ class History:
             self._keep(change)
             for check_change in world.checks.changes:
                 check_change(change)
+        if call in _RECOVERY_CALLS:
+            self._look_at_recoveries(call, asked_at)
         for check_call in world.checks.calls:
             check_call(call, store_at)
+
+    def _look_at_recoveries(self, call: str, asked_at: int) -> None:
+        before, self.recoveries = self.recoveries, self._world.store.recoveries()
+        for recovery in self.recoveries.values():
+            if recovery != before.get(recovery.id):
+                self._world.note(f"{call}: ", told_of(recovery))
+        for check in self._world.checks.recoveries:
+            check(call, asked_at, before)
+
+    @property
+    def recovering(self) -> bool:
+        """Whether a recovery goes on."""
+        return any(recovery.running for recovery in self.recoveries.values())
 
     def _keep(self, change: Change) -> None:
         ref, before, after = change.ref, change.before, change.after
@@ -258,4 +286,12 @@ def told(delivery: Delivery | None) -> str:
     return (
         f"{delivery.state.value}(claim {delivery.claim}, made {delivery.attempts_made}, "
         f"interrupted {delivery.interruptions}, due {delivery.due_at})"
+    )
+
+
+def told_of(recovery: Recovery) -> str:
+    """Return a recovery's state in the trace."""
+    return (
+        f"{recovery.id}({recovery.kind.value}, {recovery.range}) is {recovery.status.value}: "
+        f"scanned {recovery.scanned}, replayed {recovery.replayed}, made {recovery.made}"
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tests.simulation.stores import (
+    RECOVERY,
     REMOVED,
     Changed,
     StoredEndpoint,
@@ -14,9 +15,14 @@ from tests.simulation.stores import (
     named,
     stored_event,
 )
-from webhook.adapters.memory import MemoryDeliveryStore, MemoryEndpointStore
+from webhook.adapters.memory import (
+    MemoryDeliveryStore,
+    MemoryEndpointStore,
+    MemoryRecoveryStore,
+)
 from webhook.domain.ids import DeliveryRef
 from webhook.domain.model import Delivery
+from webhook.domain.recovery import Recovery
 from webhook.ports import WebhookDeliveryStore, WebhookEndpointStore, WebhookPersistence
 
 if TYPE_CHECKING:
@@ -62,8 +68,12 @@ class MemoryWorld:
         self._endpoints = MemoryEndpoints(weather)
         self._deliveries = MemoryDeliveryStore(self._endpoints.inner if joint else None)
         store: WebhookDeliveryStore = named(self._deliveries, weather)
+        self._recoveries = MemoryRecoveryStore(self._deliveries)
         self._persistence = WebhookPersistence(
-            endpoint_store=self._endpoints.store, delivery_store=store, joint=joint
+            endpoint_store=self._endpoints.store,
+            delivery_store=store,
+            recovery_store=named(self._recoveries, weather, RECOVERY),
+            joint=joint,
         )
         self._known: dict[DeliveryRef, Delivery] = {}
 
@@ -89,6 +99,9 @@ class MemoryWorld:
 
     def endpoints(self) -> list[StoredEndpoint]:
         return self._endpoints.look()
+
+    def recoveries(self) -> dict[str, Recovery]:
+        return dict(self._recoveries._recoveries)
 
     def paused(self) -> bool:
         return self._deliveries._paused_since is not None

@@ -52,6 +52,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     edits: bool
     removals: bool
     replays: bool
+    # Pending deliveries may be canceled, and many be delivered again by recoveries.
+    cancels: bool
+    recoveries: bool
     # Endpoints may have limits; the operator may pause all sending.
     limits: bool
     pauses: bool
@@ -69,6 +72,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             or self.jumps
             or self.edits
             or self.removals
+            or self.cancels
             or self.limits
             or self.pauses
         )
@@ -141,6 +145,8 @@ def draw(seed: int) -> Options:
         edits=perhaps(0.5),
         removals=perhaps(0.4),
         replays=dice.random() < 0.5,
+        cancels=perhaps(0.35),
+        recoveries=dice.random() < 0.4,
         limits=perhaps(0.4),
         pauses=perhaps(0.15),
     )

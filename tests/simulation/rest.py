@@ -13,8 +13,9 @@ from tests.simulation.callers import TENANTS
 from webhook.domain.endpoint import EndpointPatch
 from webhook.domain.errors import Conflict, NotFound
 from webhook.domain.model import Delivery, EndpointStatus, Event
+from webhook.domain.recovery import Recovery
 from webhook.engine.service import WebhookService
-from webhook.ports import DeliveryQuery, EventQuery, Page
+from webhook.ports import DeliveryQuery, EventQuery, Page, RecoveryQuery
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Process
@@ -31,6 +32,7 @@ class Listed(msgspec.Struct):
     events: list[Event] = []
     deliveries: list[Delivery] = []
     got: list[Delivery] = []
+    recoveries: list[Recovery] = []
 
 
 def heal(world: World) -> None:
@@ -61,7 +63,8 @@ async def resume_all(world: World) -> None:
                 await world.callers.ask(partial(_resume, endpoint_id, patch))
             except (Conflict, NotFound):
                 world.note("changed meanwhile: ", world.endpoint_name(endpoint_id))
-        if not asleep and not world.history.pending and world.under_way == 1:
+        waits = asleep or world.history.pending or world.history.recovering
+        if not waits and world.under_way == 1:
             return
         await asyncio.sleep(RESUME_AGAIN_S)
 
@@ -114,7 +117,7 @@ async def _look(world: World, listed: Listed) -> None:
 
 
 async def _read(service: WebhookService, listed: Listed) -> bool:
-    listed.events, listed.deliveries = [], []
+    listed.events, listed.deliveries, listed.recoveries = [], [], []
     for tenant in TENANTS:
         events, deliveries = (
             EventQuery(tenant=tenant, limit=3),
@@ -122,6 +125,8 @@ async def _read(service: WebhookService, listed: Listed) -> bool:
         )
         listed.events += await _pages(partial(_events, service, events))
         listed.deliveries += await _pages(partial(_deliveries, service, deliveries))
+        recoveries = RecoveryQuery(tenant=tenant, limit=2)
+        listed.recoveries += await _pages(partial(_recoveries, service, recoveries))
     listed.got = [await service.get_delivery(d.id) for d in listed.deliveries]
     return True
 
@@ -134,6 +139,12 @@ async def _deliveries(
     service: WebhookService, query: DeliveryQuery, after: str | None
 ) -> Page[Delivery]:
     return await service.list_deliveries(msgspec.structs.replace(query, after=after))
+
+
+async def _recoveries(
+    service: WebhookService, query: RecoveryQuery, after: str | None
+) -> Page[Recovery]:
+    return await service.list_recoveries(msgspec.structs.replace(query, after=after))
 
 
 async def _pages[T](page_after: Callable[[str | None], Awaitable[Page[T]]]) -> list[T]:

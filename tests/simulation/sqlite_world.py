@@ -9,13 +9,22 @@ import msgspec
 
 from tests.simulation.database import emptied, execute
 from tests.simulation.memory_world import MemoryEndpoints
-from tests.simulation.stores import Changed, StoredEndpoint, StoredEvent, named, stored_event
+from tests.simulation.stores import (
+    RECOVERY,
+    Changed,
+    StoredEndpoint,
+    StoredEvent,
+    named,
+    stored_event,
+)
 from webhook.adapters.sql.database import Row, Statement
 from webhook.adapters.sql.deliveries import SqlDeliveryStore
 from webhook.adapters.sql.persistence import create_sql_persistence
+from webhook.adapters.sql.recovery import SqlRecoveryStore
 from webhook.adapters.sql.rows import read_delivery
 from webhook.domain.ids import DeliveryRef, endpoint_of_lane
 from webhook.domain.model import Delivery
+from webhook.domain.recovery import Recovery, RecoveryRange
 from webhook.domain.retry import RetryPolicy
 from webhook.ports import WebhookPersistence
 
@@ -45,16 +54,19 @@ class SqliteWorld:
         return await self.batch(statements)
 
     def persistence(self) -> WebhookPersistence:
+        recovery_store = named(SqlRecoveryStore(self), None, RECOVERY)
         if self._apart is not None:
             return WebhookPersistence(
                 endpoint_store=self._apart.store,
                 delivery_store=named(SqlDeliveryStore(self), None),
+                recovery_store=recovery_store,
             )
         made = create_sql_persistence(self, initialize_schema=False)
         return msgspec.structs.replace(
             made,
             endpoint_store=named(made.endpoint_store, None),
             delivery_store=named(made.delivery_store, None),
+            recovery_store=recovery_store,
         )
 
     def changes(self) -> list[Changed]:
@@ -101,6 +113,9 @@ class SqliteWorld:
             )
         return found
 
+    def recoveries(self) -> dict[str, Recovery]:
+        return {row[0]: _recovery(row) for row in self._database.execute(_RECOVERIES)}
+
     def paused(self) -> bool:
         return bool(self._database.execute("SELECT 1 FROM switches").fetchall())
 
@@ -121,6 +136,22 @@ _COLUMNS = (
     "log",
 )
 _DELIVERIES = f"SELECT {', '.join(_COLUMNS)} FROM deliveries"  # noqa: S608 - columns of ours
+_RECOVERY_COLUMNS = (
+    "id",
+    "tenant",
+    "kind",
+    "range",
+    "fingerprint",
+    "status",
+    "cursor",
+    "scanned",
+    "replayed",
+    "made",
+    "reason",
+    "created_at",
+    "updated_at",
+)
+_RECOVERIES = f"SELECT {', '.join(_RECOVERY_COLUMNS)} FROM recoveries"  # noqa: S608 - ours
 _EVENTS = "SELECT tenant, key, targets, payload FROM events"
 _ENDPOINTS = """SELECT id, tenant, status, settings,
 timeout_ms, concurrency_max, rate_limit_per_second FROM endpoints"""
@@ -132,3 +163,9 @@ def _ref(place: tuple[str, str]) -> DeliveryRef:
 
 def _delivery(row: tuple[Any, ...]) -> Delivery:
     return read_delivery(dict(zip(_COLUMNS, row, strict=True), event_id="", event_type=""))
+
+
+def _recovery(row: tuple[Any, ...]) -> Recovery:
+    columns = dict(zip(_RECOVERY_COLUMNS, row, strict=True))
+    asked = msgspec.json.decode(columns["range"], type=RecoveryRange)
+    return msgspec.convert(columns | {"range": asked}, Recovery)

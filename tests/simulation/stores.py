@@ -13,6 +13,7 @@ import msgspec
 
 from webhook.domain.ids import DeliveryRef
 from webhook.domain.model import Delivery
+from webhook.domain.recovery import Recovery
 from webhook.domain.retry import RetryPolicy
 from webhook.ports import AcceptResult, Claim, Claimed, WebhookPersistence
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 type Changed = tuple[DeliveryRef, Delivery | None, Delivery | None]
 
+# What the calls of the recovery store have before their names, and two that matter.
+RECOVERY = "recovery."
+ADVANCE, REMOVE_ENDED = RECOVERY + "advance", RECOVERY + "remove_ended"
 CALL: contextvars.ContextVar[str] = contextvars.ContextVar("call", default="?")
 REMOVED = "removed"
 
@@ -69,26 +73,31 @@ class SimulatedStore(Protocol):
         """Return all endpoints, the removed ones as far as they are known."""
         ...
 
+    def recoveries(self) -> dict[str, Recovery]:
+        """Return all recoveries by their id."""
+        ...
+
     def paused(self) -> bool:
         """Whether the operator has paused all sending."""
         ...
 
 
-def named[T](store: T, through: Weather | None) -> T:
+def named[T](store: T, through: Weather | None, prefix: str = "") -> T:
     """Return the store with its calls named, and sent through the weather if it is given."""
-    return cast("T", _Named(store, through))
+    return cast("T", _Named(store, through, prefix))
 
 
 class _Named:
-    def __init__(self, store: object, through: Weather | None) -> None:
+    def __init__(self, store: object, through: Weather | None, prefix: str) -> None:
         self._store = store
+        self._prefix = prefix
         self._through = through
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         method = getattr(self._store, name)
 
         async def call(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - any method's
-            token = CALL.set(name)
+            token = CALL.set(self._prefix + name)
             try:
                 if self._through is None:
                     answer = await method(*args, **options)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tests.simulation.actions import ACTIONS, MEDDLING, Action, add_an_endpoint
+from tests.simulation.actions import ACTIONS, MEDDLING, RECOVERING, Action, add_an_endpoint
 from tests.simulation.callers import Callers
 from tests.simulation.clock import SimulatedChance, SimulatedClock
 from tests.simulation.hints import Faults
@@ -20,6 +20,7 @@ from tests.simulation.invariants import Checks
 from tests.simulation.loop import OWNER, SimulatedLoop, TooLong
 from tests.simulation.memory_world import MemoryWorld
 from tests.simulation.options import Options, draw
+from tests.simulation.pieces import small_pieces
 from tests.simulation.processes import Servers, Worker
 from tests.simulation.receivers import FAULTY, KILLS_MAX, Receivers
 from tests.simulation.rest import heal, look_at_everything, resume_all
@@ -30,6 +31,7 @@ from tests.simulation.weather import Weather
 # How much longer than the longest wait of any delivery it may take until nothing is pending.
 REST_SLACK_S = 300.0
 BUSY_SHARE = 0.5
+RECOVERED_WITHIN_S = 20.0
 PLAN_SLACK_S = 3_600.0
 STORE_CLOCK_SKEW_MS_MAX = 3_000
 
@@ -92,7 +94,8 @@ class World:
         listener = _Listener(self)
         listener.begin()
         try:
-            self._run()
+            with small_pieces():
+                self._run()
         except TooLong as error:
             self.fail(f"no rest: {error}")
         finally:
@@ -132,9 +135,17 @@ class World:
         possible, weights = self._possible(ACTIONS)
         pause_s = self.options.duration_s / self.options.actions
         for action in self.dice.choices(possible, weights, k=self.options.actions):
-            await asyncio.sleep(self.dice.random() * 2 * pause_s)
-            self.note("* ", action.act.__name__.replace("_", " "))
-            self.in_background(action.act(self))
+            await self._act(action, 2 * pause_s)
+        if self.options.recoveries:
+            # Later, when much has come to an end.
+            count = self.dice.randint(1, 4)
+            for action in self.dice.choices(*self._possible(RECOVERING), k=count):
+                await self._act(action, RECOVERED_WITHIN_S)
+
+    async def _act(self, action: Action, within_s: float) -> None:
+        await asyncio.sleep(self.dice.random() * within_s)
+        self.note("* ", action.act.__name__.replace("_", " "))
+        self.in_background(action.act(self))
 
     def _possible(self, actions: Sequence[Action]) -> tuple[list[Action], list[int]]:
         possible = [a for a in actions if a.option is None or getattr(self.options, a.option)]
@@ -147,7 +158,7 @@ class World:
         self.in_background(action.act(self))
 
     def _at_rest(self) -> bool:
-        return not self.history.pending and not self.under_way
+        return not (self.history.pending or self.history.recovering or self.under_way)
 
     @property
     def under_way(self) -> int:
@@ -173,6 +184,8 @@ class World:
         if left:
             name, state = self.history.name(left[0]), told(self.history.deliveries[left[0]])
             return f"no rest: {len(left)} deliveries still wait, such as {name}: {state}"
+        if self.history.recovering:
+            return "no rest: a recovery still runs"
         return "no rest: a call does not come to its end"
 
     # --- for everybody ----------------------------------------------------------------------------

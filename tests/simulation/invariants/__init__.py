@@ -23,6 +23,7 @@ from tests.simulation.invariants.log import TheLogTellsWhatHappened
 from tests.simulation.invariants.overlap import OverlapsHaveACause
 from tests.simulation.invariants.prompt import NobodyWaitsForTheSweep
 from tests.simulation.invariants.records import EveryRequestIsRecorded
+from tests.simulation.invariants.recoveries import RecoveriesDoWhatTheySay
 from tests.simulation.invariants.retention import OnlyTheOldIsRemoved
 from tests.simulation.invariants.retries import RetriesFollowThePolicy
 from tests.simulation.invariants.settings import RequestsFollowTheirEndpoint
@@ -52,6 +53,7 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     DeadLettersHaveACause,
     NobodyWaitsForTheSweep,
     OnlyTheOldIsRemoved,
+    RecoveriesDoWhatTheySay,
     TheServiceSaysWhatReceiversSaw,
     NobodyHoldsAnythingAtRest,
 )
@@ -65,5 +67,8 @@ class Checks:
         self.changes = [i.changed for i in made if type(i).changed is not Invariant.changed]
         self.calls = [i.called for i in made if type(i).called is not Invariant.called]
         self.events = [i.stored for i in made if type(i).stored is not Invariant.stored]
+        self.recoveries = [
+            i.recovered for i in made if type(i).recovered is not Invariant.recovered
+        ]
         self.requests = [i.requested for i in made if type(i).requested is not Invariant.requested]
         self.rest = [i.rested for i in made if type(i).rested is not Invariant.rested]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.invariants.base import Invariant
+from tests.simulation.stores import ADVANCE
 from webhook.domain.event import WebhookEvent
 from webhook.domain.ids import DeliveryRef
 
@@ -24,7 +25,9 @@ MATCHED_BEFORE_S = 60.0
 class EveryEventIsStoredOnce(Invariant):
     def __init__(self, world: World) -> None:
         super().__init__(world)
+        # As they were accepted, and whom they went to since.
         self._ever: dict[str, StoredEvent] = {}
+        self._targets: dict[str, tuple[str, ...]] = {}
         self._removed: set[int] = set()
 
     def stored(self, call: str, asked_at: int, before: Mapping[str, StoredEvent]) -> None:
@@ -39,9 +42,23 @@ class EveryEventIsStoredOnce(Invariant):
             if again and event.number not in self._removed:
                 self.world.fail(f"event {event.number} is stored a second time")
             self._ever[key] = event
+            self._targets[key] = event.targets
             if self._name_is_used(emission, before):
                 self.world.fail(f"event {event.number} is stored under a name that is used")
             self._is_for_its_subscribers(event, emission.event)
+        for event in events.values():
+            self._has_more_targets(event, call)
+
+    def _has_more_targets(self, event: StoredEvent, call: str) -> None:
+        """What a recovery makes is added to the targets that an event remembers."""
+        known, now = self._targets[event.key], event.targets
+        if known == now:
+            return
+        if call != ADVANCE or now[: len(known)] != known or len(set(now)) != len(now):
+            self.world.fail(
+                f"{call} took the targets of event {event.number} from {known} to {now}"
+            )
+        self._targets[event.key] = now
 
     def _is_for_its_subscribers(self, stored: StoredEvent, event: WebhookEvent) -> None:
         """Apart from their deliveries, endpoints were matched some time before the accept."""
@@ -52,7 +69,7 @@ class EveryEventIsStoredOnce(Invariant):
             self.world.fail(f"event {stored.number} has an endpoint twice")
         for endpoint_id, versions in history.versions.items():
             seen = history.versions_since(endpoint_id, since_s)
-            matched = [_receives(version, event) for version in seen]
+            matched = [v.status == "active" and wants(v, event) for v in seen]
             old = versions[0][0] <= since_s
             if endpoint_id in targets and not any(matched):
                 name = self.world.endpoint_name(endpoint_id)
@@ -68,7 +85,7 @@ class EveryEventIsStoredOnce(Invariant):
             self.fail(request.ref, "sent, but never stored")
         elif event.payload != payload:
             self.fail(request.ref, f"sent as {payload}")
-        elif request.ref.endpoint_id not in event.targets:
+        elif request.ref.endpoint_id not in self._targets[event.key]:
             self.fail(request.ref, "sent to an endpoint that was not subscribed")
         elif self.world.callers.emissions[event.number].refused:
             self.fail(request.ref, "sent although it was refused")
@@ -109,15 +126,15 @@ class EveryEventIsStoredOnce(Invariant):
     def _lost(self, event: StoredEvent) -> str | None:
         if event.key not in self.world.history.events:
             return "accepted, and gone"
-        for target in event.targets:
+        for target in self._targets[event.key]:
             if DeliveryRef(target, event.key) not in self.world.history.deliveries:
                 return f"its delivery to {self.world.endpoint_name(target)} is gone"
         return None
 
 
-def _receives(endpoint: StoredEndpoint, event: WebhookEvent) -> bool:
+def wants(endpoint: StoredEndpoint, event: WebhookEvent) -> bool:
     """Whether an endpoint is subscribed to an event, worked out once more and simply."""
-    if endpoint.status != "active" or endpoint.tenant != event.tenant:
+    if endpoint.tenant != event.tenant:
         return False
     if not any(_matches(pattern, event.type) for pattern in endpoint.event_types):
         return False

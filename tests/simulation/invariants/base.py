@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from webhook.domain.ids import DeliveryRef
+from webhook.domain.recovery import Recovery
 
 if TYPE_CHECKING:
     from tests.simulation.history import Change, Request
@@ -29,6 +30,9 @@ class Invariant:
 
     def stored(self, call: str, asked_at: int, before: Mapping[str, StoredEvent]) -> None:
         """A call that may change events has committed; ``before`` is what was there."""
+
+    def recovered(self, call: str, asked_at: int, before: Mapping[str, Recovery]) -> None:
+        """A call that may change recoveries has committed; ``before`` is what was there."""
 
     def requested(self, request: Request, payload: str) -> None:
         """A request with this payload has begun."""

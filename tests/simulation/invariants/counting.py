@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.simulation.history import REPLAYS
 from tests.simulation.invariants.base import Invariant
 from webhook.domain.model import PENDING_STATES, DeliveryState
 
@@ -24,11 +25,11 @@ class NumbersOnlyRise(Invariant):
         if attempts not in (0, 1) or (attempts and change.call != "settle"):
             self.fail(change.ref, f"{change.call} took the count of attempts {attempts} steps on")
         if after.run_start != (
-            before.attempts_made if change.call == "replay" else before.run_start
+            before.attempts_made if change.call in REPLAYS else before.run_start
         ):
             self.fail(change.ref, f"{change.call} moved the start of its run")
         given_back = not attempts and after.state in PENDING_STATES
-        if change.call == "replay" or (change.call == "settle" and not given_back):
+        if change.call in REPLAYS or (change.call == "settle" and not given_back):
             if after.interruptions:
                 self.fail(change.ref, f"{change.call} left {after.interruptions} interruptions")
         elif change.call == "settle" and after.interruptions != before.interruptions:

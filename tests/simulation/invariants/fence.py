@@ -16,6 +16,8 @@ class OnlyTheLastClaimSettles(Invariant):
         if change.call != "settle" or before is None or after is None:
             return
         lease = self.world.history.leases[change.ref][-1]
+        if lease.ended_by == "cancel":
+            self.fail(change.ref, f"claim {lease.claim} is settled although it was canceled")
         if lease.owner is not change.owner:
             self.fail(change.ref, f"claim {lease.claim} is settled by somebody else")
             return

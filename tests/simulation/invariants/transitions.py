@@ -1,11 +1,14 @@
-"""Each call makes of a delivery only what its contract says; ends are left by replay alone."""
+"""Each call makes of a delivery only what its contract says; ends are left by replays alone."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.simulation.history import REPLAYS
 from tests.simulation.invariants.base import Invariant
+from tests.simulation.stores import ADVANCE
 from webhook.domain.model import PENDING_STATES, Delivery, DeliveryState
+from webhook.ports import CANCELED_BY_HAND
 
 if TYPE_CHECKING:
     from tests.simulation.history import Change
@@ -17,7 +20,7 @@ class NoTransitionIsForbidden(Invariant):
     def changed(self, change: Change) -> None:
         before, after = change.before, change.after
         if before is None:
-            if change.call != "accept":
+            if change.call not in ("accept", ADVANCE):
                 self.fail(change.ref, f"made by {change.call}")
             return
         if after is None:
@@ -33,13 +36,14 @@ class NoTransitionIsForbidden(Invariant):
             self._became_due(change)
 
     def _may(self, change: Change, before: Delivery, after: Delivery) -> bool:
-        if change.call == "replay":
-            return before.state not in PENDING_STATES and after.state is READY
-        if before.state not in PENDING_STATES:
-            return False
+        replays, ended = change.call in REPLAYS, before.state not in PENDING_STATES
+        if replays or ended:
+            return replays and ended and after.state is READY
         if change.call == "claim":
             return after.state in (READY, LEASED)
         canceled = after.state is DeliveryState.CANCELED
+        if change.call == "cancel":
+            return canceled and after.reason == CANCELED_BY_HAND
         if canceled and not self._endpoint_is_removed(change):
             return False
         if change.call == "settle":
