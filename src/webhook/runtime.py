@@ -100,20 +100,25 @@ def default_crypto() -> Crypto:
 def default_sender(config: WebhookConfig, clock: Clock) -> Sender:
     """Return the platform's sender: ``fetch`` in a Python Worker, aiohttp elsewhere.
 
-    Raises ``ConfigError`` naming what to install where aiohttp is missing.
+    Raises ``ConfigError`` naming what to install where aiohttp is missing, and for an option that
+    the platform cannot do.
     """
     rules = config.url_rules
     if _IN_WORKER:
+        if config.proxy_from_env:
+            raise ConfigError("proxy_from_env: a Worker has no proxies; leave it out.")
         from webhook.adapters.cloudflare.fetch_sender import FetchSender  # noqa: PLC0415
 
         return FetchSender(rules, clock=clock)
     try:
         from webhook.adapters.aiohttp_sender import AiohttpSender  # noqa: PLC0415 - kept light
+        from webhook.adapters.env_proxies import env_proxies  # noqa: PLC0415
     except ImportError as error:
         raise ConfigError(
             "Sending needs aiohttp: pip install 'webhook[sender]', or give a sender of your own."
         ) from error
-    return AiohttpSender(rules, clock=clock)
+    proxy_for = env_proxies() if config.proxy_from_env else None
+    return AiohttpSender(rules, clock=clock, proxy_for=proxy_for)
 
 
 def _persistence(

@@ -49,6 +49,7 @@ GOOD: list[tuple[str, str, object]] = [
     ("WEBHOOK_ALLOW_HTTP", "TRUE", True),
     ("WEBHOOK_ALLOW_HOSTS", "*.corp, 10.0.0.0/8", ("*.corp", "10.0.0.0/8")),
     ("WEBHOOK_DENY_HOSTS", "169.254.0.0/16,[::1]", ("169.254.0.0/16", "[::1]")),
+    ("WEBHOOK_PROXY_FROM_ENV", "yes", True),
 ]
 # Each variable, a text that it cannot take, and a part of the remedy.
 BAD: list[tuple[str, str, str]] = [
@@ -101,6 +102,7 @@ BAD: list[tuple[str, str, str]] = [
     ("WEBHOOK_ALLOW_HTTP", "https", "1, true or yes"),
     ("WEBHOOK_ALLOW_HOSTS", "10.0.0.1/8", "10.0.0.0/8"),
     ("WEBHOOK_DENY_HOSTS", "https://a.internal", "hooks.internal"),
+    ("WEBHOOK_PROXY_FROM_ENV", "http://proxy:3128", "1, true or yes"),
 ]
 
 

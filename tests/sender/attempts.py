@@ -10,6 +10,7 @@ from typing import Protocol
 from tests.receiver import Receiver, Reply
 from webhook.adapters.aiohttp_sender import AiohttpSender
 from webhook.adapters.checked_resolver import Lookup, system_lookup
+from webhook.adapters.env_proxies import ProxyFor
 from webhook.domain.model import Outcome
 from webhook.domain.url_rules import UrlRules
 
@@ -31,6 +32,7 @@ class Make(Protocol):
         connections: int = 256,
         tls: ssl.SSLContext | None = None,
         lookup: Lookup = system_lookup,
+        proxy_for: ProxyFor | None = None,
     ) -> AiohttpSender: ...
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.sender.attempts import LOCAL, Make
 from webhook.adapters.aiohttp_sender import AiohttpSender
 from webhook.adapters.checked_resolver import Lookup, system_lookup
+from webhook.adapters.env_proxies import ProxyFor
 from webhook.adapters.system import SystemClock
 from webhook.domain.url_rules import UrlRules
 
@@ -24,9 +25,15 @@ async def make_sender() -> AsyncIterator[Make]:
         connections: int = 256,
         tls: ssl.SSLContext | None = None,
         lookup: Lookup = system_lookup,
+        proxy_for: ProxyFor | None = None,
     ) -> AiohttpSender:
         sender = AiohttpSender(
-            rules, clock=SystemClock(), connections=connections, tls=tls, lookup=lookup
+            rules,
+            clock=SystemClock(),
+            connections=connections,
+            tls=tls,
+            lookup=lookup,
+            proxy_for=proxy_for,
         )
         made.append(sender)
         return sender

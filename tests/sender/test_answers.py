@@ -56,14 +56,6 @@ async def test_cookies_are_not_sent_back(sender: AiohttpSender) -> None:
         assert "cookie" not in receiver.requests[1].headers
 
 
-async def test_proxies_of_the_environment_are_not_used(
-    sender: AiohttpSender, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-    assert (await answer_to(sender, 200)).status_code == 200
-
-
 async def test_a_connection_is_used_again(sender: AiohttpSender) -> None:
     async with Receiver([200, 503, Answer(200, body=b"x" * 4000), 204]) as receiver:
         for _ in range(8):

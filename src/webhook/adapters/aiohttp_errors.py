@@ -41,7 +41,7 @@ KINDS: dict[type[BaseException], ErrorKind] = {
     client.SocketTimeoutError: ErrorKind.TIMEOUT,
     # The answer is not what HTTP allows.
     client.ClientResponseError: ErrorKind.PROTOCOL,
-    client.ClientHttpProxyError: ErrorKind.PROTOCOL,
+    client.ClientHttpProxyError: ErrorKind.NETWORK,
     client.ClientPayloadError: ErrorKind.PROTOCOL,
     client.ContentTypeError: ErrorKind.PROTOCOL,
     client.WSServerHandshakeError: ErrorKind.PROTOCOL,
@@ -108,6 +108,8 @@ def _root(error: BaseException) -> BaseException:
     """Return the error inside an aiohttp error where that one knows more."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return error.certificate_error
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return error
     if isinstance(error, aiohttp.ClientConnectorError):
         return error.os_error
     if isinstance(error, aiohttp.ClientOSError):
@@ -165,6 +167,10 @@ def _protocol(root: BaseException, _host: str) -> str:
 
 
 def _network(root: BaseException, _host: str) -> str:
+    if isinstance(root, aiohttp.ClientProxyConnectionError):
+        return "network: no connection to the proxy"
+    if isinstance(root, aiohttp.ClientHttpProxyError):
+        return f"network: the proxy refused with {root.status}"
     if isinstance(root, OSError) and root.errno:
         return f"network: {os.strerror(root.errno).lower()}"
     return f"network: {type(root).__name__}"

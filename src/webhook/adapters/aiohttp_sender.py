@@ -13,6 +13,7 @@ from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
 from webhook.adapters.aiohttp_errors import explain
 from webhook.adapters.bounded_connector import BoundedConnector
 from webhook.adapters.checked_resolver import CheckedResolver, Lookup, system_lookup
+from webhook.adapters.env_proxies import ProxyFor
 from webhook.domain.model import RESPONSE_BYTES_MAX, ErrorKind, Outcome
 from webhook.domain.response import (
     BODY_TOO_LONG,
@@ -34,8 +35,10 @@ URLS_KEPT = 4096
 class AiohttpSender:
     """Sends at most ``connections`` requests at once, to no address that ``rules`` forbid.
 
-    ``tls`` replaces the system's trust, ``lookup`` its name look-up. Opens nothing before the
-    first ``send``, and may be used again after ``close``; belongs to one event loop.
+    ``tls`` replaces the system's trust, ``lookup`` its name look-up. For a URL that ``proxy_for``
+    has a proxy for, the proxy looks the name up and dials, and its addresses are checked by nobody
+    here. Opens nothing before the first ``send``, and may be used again after ``close``; belongs to
+    one event loop.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class AiohttpSender:
         user_agent: str = USER_AGENT_DEFAULT,
         tls: ssl.SSLContext | None = None,
         lookup: Lookup = system_lookup,
+        proxy_for: ProxyFor | None = None,
     ) -> None:
         self._rules = rules
         self._clock = clock
@@ -54,7 +58,10 @@ class AiohttpSender:
         self._tls = tls
         self._lookup = lookup
         self._slots = asyncio.Semaphore(connections)
+        self._proxy_for = proxy_for
+        # Apart, since a proxy may well have a private address that no endpoint may have.
         self._session: ClientSession | None = None
+        self._proxied: ClientSession | None = None
         # Judging and parsing a URL costs more than all else that happens here per request.
         self._target = functools.lru_cache(URLS_KEPT)(functools.partial(_target, rules))
 
@@ -74,9 +81,7 @@ class AiohttpSender:
             note = None
             try:
                 async with asyncio.timeout(timeout_ms / 1000):
-                    response = await self._open().post(
-                        self._target(url), data=body, headers=headers, allow_redirects=False
-                    )
+                    response = await self._post(url, headers, body)
                     decided = round(self._clock.monotonic_ms() - began)
                     note = await _read(response, kept)
             except Exception as error:  # noqa: BLE001 - whatever a receiver causes is an outcome
@@ -98,27 +103,40 @@ class AiohttpSender:
 
     async def close(self) -> None:
         """Close all connections."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        sessions = (self._session, self._proxied)
+        self._session = self._proxied = None
+        for session in sessions:
+            if session is not None:
+                await session.close()
 
-    def _open(self) -> ClientSession:
-        if self._session is None:
-            self._session = ClientSession(
-                connector=BoundedConnector(
-                    limit=0,  # waiting for a slot happens above, before the deadline starts
-                    resolver=CheckedResolver(self._rules, self._lookup),
-                    ssl=True if self._tls is None else self._tls,
-                    keepalive_timeout=KEEP_ALIVE_S,
-                ),
-                cookie_jar=DummyCookieJar(),
-                timeout=ClientTimeout(total=None, sock_connect=None),
-                auto_decompress=False,
-                trust_env=False,
-                read_bufsize=RESPONSE_BYTES_MAX,
-                headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
+    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> ClientResponse:
+        target = self._target(url)
+        proxy = self._proxy_for(target) if self._proxy_for else None
+        if proxy is None:
+            session = self._session = self._session or self._open(
+                CheckedResolver(self._rules, self._lookup)
             )
-        return self._session
+        else:
+            session = self._proxied = self._proxied or self._open(None)
+        return await session.post(
+            target, data=body, headers=headers, allow_redirects=False, proxy=proxy
+        )
+
+    def _open(self, resolver: CheckedResolver | None) -> ClientSession:
+        return ClientSession(
+            connector=BoundedConnector(
+                limit=0,  # waiting for a slot happens above, before the deadline starts
+                resolver=resolver,
+                ssl=True if self._tls is None else self._tls,
+                keepalive_timeout=KEEP_ALIVE_S,
+            ),
+            cookie_jar=DummyCookieJar(),
+            timeout=ClientTimeout(total=None, sock_connect=None),
+            auto_decompress=False,
+            trust_env=False,
+            read_bufsize=RESPONSE_BYTES_MAX,
+            headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
+        )
 
     def _judge(
         self,

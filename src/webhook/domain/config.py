@@ -115,6 +115,10 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         tuple[str, ...],
         Meta(description="Hosts that no endpoint may have, whatever is allowed; the same forms."),
     ] = ()
+    proxy_from_env: Annotated[
+        bool,
+        Meta(description="Send through HTTPS_PROXY and HTTP_PROXY; then they check addresses."),
+    ] = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, with the option's name."""
