@@ -6,9 +6,9 @@ Read with the standard library: aiohttp's ``trust_env`` would send a receiver wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.request import (
+from urllib.request import (  # type: ignore[attr-defined] # typeshed leaves the second one out
     getproxies_environment,
-    proxy_bypass_environment,  # type: ignore[attr-defined]  # typeshed leaves it out
+    proxy_bypass_environment,
 )
 
 import yarl
