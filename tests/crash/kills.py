@@ -39,6 +39,8 @@ class Report:
     seed: int
     under_way: list[int] = field(default_factory=list)
     """How many attempts were under way, kill by kill."""
+    between: list[int] = field(default_factory=list)
+    """How many events were accepted between each kill and the one before."""
     seconds: float = 0.0
     rest_s: float = 0.0
     events: int = 0
@@ -66,6 +68,7 @@ class Report:
 {self.kills} kills in {self.seconds:.0f} s: {each_s:.2f} s each, then {self.rest_s:.1f} s until \
 all had arrived (seed {self.seed})
 {self.events} events answered with 2xx, {found.expected} deliveries, {len(found.lost)} lost
+{min(self.between)} at least between two kills
 {self.calls_repeated} calls made again, since a kill left them without an answer
 {found.arrivals} requests arrived, {self.faulty:.0%} of them met a fault: {_listed(self.faults)}
 {found.repeats} repeats: {found.explained} explained by a kill, {found.too_late} by an answer that \
@@ -128,11 +131,13 @@ def _kill_again_and_again(
     times: list[float] = []
     for number in range(1, report.kills + 1):
         events = EVENTS_BETWEEN + chance.randrange(EVENTS_MORE)
-        emitters.wait_for(len(emitters.accepted) + events)
+        before = len(emitters.accepted)
+        emitters.wait_for(before + events)
         time.sleep(chance.uniform(0, MOMENT_S))  # the moment is random: nothing is waited for
         report.under_way.append(receivers.under_way)
         victim.kill()
         times.append(time.monotonic())
+        report.between.append(len(emitters.accepted) - before)
         emitters.down()
         receivers.life += 1
         victim.start()

@@ -22,8 +22,9 @@ def check(report: Report) -> None:
     assert found.lost == []
     assert found.unexplained == []
     assert report.with_attempts_under_way >= 0.5
-    assert report.faulty > 0.15
-    assert report.events >= report.kills * 100
+    assert report.faulty >= 0.2
+    assert min(report.between) >= 100
+    assert found.repeats == found.explained + found.too_late
     assert found.expected == report.events * 2
 
 
