@@ -31,20 +31,25 @@ MAY_KNOW: dict[str, frozenset[str]] = {
 # Where a package from outside may be imported; the standard library's own are free but sqlite3.
 ROOMS_OF_PACKAGES: dict[str, frozenset[str]] = {
     "msgspec": frozenset(MAY_KNOW) - {"", "receive", "standard_webhooks"},
-    "starlette": frozenset({"api", "cli"}),
-    "aiohttp": frozenset({"adapters"}),
+    "starlette": frozenset({"api", "cli", "receive"}),
+    "aiohttp": frozenset({"adapters", "receive"}),
     "cryptography": frozenset({"adapters", "receive"}),
     "yarl": frozenset({"adapters"}),
-    "sqlite3": frozenset({"adapters"}),
+    "sqlite3": frozenset({"adapters", "receive"}),
+    "django": frozenset({"receive"}),
+    "fastapi": frozenset({"receive"}),
+    "flask": frozenset({"receive"}),
+    "pytest": frozenset({"receive"}),
     "uvicorn": frozenset({"cli"}),
     "typer": frozenset({"cli"}),
     "rich": frozenset({"cli"}),
     "js": frozenset({"adapters"}),
     "pyodide": frozenset({"adapters", "client"}),
-    "workers": frozenset({"adapters"}),
+    "workers": frozenset({"adapters", "receive"}),
     "pyodide_http": frozenset({"client"}),
 }
 JAVASCRIPT = frozenset({"js", "pyodide", "workers"})
+KNOW_JAVASCRIPT = ("webhook.adapters.cloudflare", "webhook.client", "webhook.receive.workers")
 
 
 def test_every_module_belongs_to_a_room_of_the_house() -> None:
@@ -86,11 +91,23 @@ def test_a_package_from_outside_stays_in_its_rooms() -> None:
     assert wrong == []
 
 
-def test_only_the_cloudflare_adapter_and_the_client_know_javascript() -> None:
+def test_only_the_glue_of_cloudflare_and_the_client_know_javascript() -> None:
     wrong = [
         str(found)
         for found in all_imports()
-        if found.target.split(".")[0] in JAVASCRIPT
-        and not found.module.startswith(("webhook.adapters.cloudflare", "webhook.client"))
+        if found.target.split(".")[0] in JAVASCRIPT and not found.module.startswith(KNOW_JAVASCRIPT)
+    ]
+    assert wrong == []
+
+
+def test_a_framework_is_known_to_the_receivers_file_of_its_name_only() -> None:
+    glue = {"starlette", "fastapi", "flask", "django", "aiohttp", "workers", "sqlite3", "pytest"}
+    files = {"sqlite3": "sqlite", "pytest": "pytest_plugin"}
+    wrong = [
+        str(found)
+        for found in all_imports()
+        if room(found.module) == "receive"
+        and (package := found.target.split(".")[0]) in glue
+        and found.module != f"webhook.receive.{files.get(package, package)}"
     ]
     assert wrong == []

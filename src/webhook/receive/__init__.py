@@ -17,6 +17,8 @@ from webhook.receive.errors import (
     VerificationError,
 )
 from webhook.receive.events import Event
+from webhook.receive.receiver import Receiver
+from webhook.receive.seen import MemorySeen, Seen
 from webhook.receive.verifier import Verified, Verifier, from_env
 
 __all__ = [
@@ -27,8 +29,11 @@ __all__ = [
     "Event",
     "Expired",
     "Gone",
+    "MemorySeen",
     "MissingHeader",
     "NoMatch",
+    "Receiver",
+    "Seen",
     "VerificationError",
     "Verified",
     "Verifier",

@@ -1,0 +1,250 @@
+"""Every framework's glue, in that framework's real server, over real connections."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import logging
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+
+import pytest
+
+from tests.receive.apps import APPS, Handler
+from webhook.receive.body import BODY_BYTES_MAX
+from webhook.receive.testing import WebhookSender, post
+
+VERIFIES_ONLY = ["starlette", "fastapi", "flask", "django", "django-async", "aiohttp"]
+STYLES = [f"{name}/signed" for name in VERIFIES_ONLY] + [f"{name}/receiver" for name in APPS]
+RAISES_ITS_OWN = {"starlette/signed", "aiohttp/signed"}
+EVENT = {"type": "message.sent", "data": {"text": "Zoë ✓ + & %"}, "metadata": {"lang": "de"}}
+
+
+class Served:
+    """An application that runs: its handler, and the address of one of its routes."""
+
+    def __init__(self, handler: Handler, url: str, style: str) -> None:
+        self.handler, self.sender, self.url, self.style = handler, handler.sender, url, style
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> int:
+        return post(self.url, body, headers)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Callable[[str], tuple[Handler, str]]]:
+    """Start each application once, when it is first asked for."""
+    found: dict[str, tuple[Handler, str]] = {}
+    open_apps: list[tuple[str, AbstractContextManager[str]]] = []
+
+    def run(name: str) -> tuple[Handler, str]:
+        if name not in found:
+            handler = Handler()
+            app = APPS[name](handler)
+            # The two of Django share its routes, and so they never run at once.
+            if name.startswith("django"):
+                for other in [each for each in open_apps if each[0].startswith("django")]:
+                    other[1].__exit__(None, None, None)
+                    open_apps.remove(other)
+                    del found[other[0]]
+            found[name] = handler, app.__enter__()
+            open_apps.append((name, app))
+        return found[name]
+
+    yield run
+    for _, app in open_apps:
+        app.__exit__(None, None, None)
+
+
+@pytest.fixture(params=STYLES)
+def served(request: pytest.FixtureRequest, running: Callable[[str], tuple[Handler, str]]) -> Served:
+    name, _, route = request.param.partition("/")
+    handler, url = running(name)
+    handler.handled.clear()
+    handler.calls.clear()
+    return Served(handler, f"{url}/{route}", request.param)
+
+
+def test_an_event_arrives_as_it_was_sent(served: Served) -> None:
+    assert served.post(*served.sender.sign(EVENT, id="evt_arrives")) == 204
+    [event] = served.handler.handled
+    assert (event.id, event.type, event.data) == ("evt_arrives", "message.sent", EVENT["data"])
+    assert event.metadata == {"lang": "de"}
+
+
+def test_an_event_arrives_with_the_headers_of_svix(served: Served) -> None:
+    body, headers = served.sender.sign(EVENT)
+    renamed = {name.replace("webhook-", "svix-"): value for name, value in headers.items()}
+    assert served.post(body, renamed) == 204
+    assert len(served.handler.handled) == 1
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "a/b"]
+)
+def test_no_framework_touches_the_body_first(served: Served, content_type: str) -> None:
+    body, headers = served.sender.sign(EVENT)
+    assert served.post(body, {**headers, "content-type": content_type}) == 204
+    assert len(served.handler.handled) == 1
+
+
+def test_a_handler_that_raises_gets_its_retry(served: Served) -> None:
+    event = {"type": "message.sent", "data": {"fail": 1}}
+    body, headers = served.sender.sign(event, id="evt_raises")
+    assert served.post(body, headers) == 500
+    assert served.handler.handled == []
+    again, headers = served.sender.sign(body, id="evt_raises", timestamp=time.time() + 5)
+    assert served.post(again, headers) == 204
+    assert [each.id for each in served.handler.handled] == ["evt_raises"]
+
+
+def test_a_receiver_handles_an_event_once(served: Served) -> None:
+    body, headers = served.sender.sign(EVENT, id="evt_once")
+    assert [served.post(body, headers) for _ in range(3)] == [204] * 3
+    expected = 1 if served.style.endswith("/receiver") else 3
+    assert served.handler.calls["evt_once"] == expected
+
+
+def test_a_body_may_come_in_chunks(served: Served) -> None:
+    if served.style.startswith(("wsgi/", "django/")):
+        pytest.skip("the servers of the standard library and of Django know no chunks")
+    body, headers = served.sender.sign(EVENT)
+    where = urllib.parse.urlsplit(served.url)
+    connection = http.client.HTTPConnection(where.netloc, timeout=30)
+    with contextlib.closing(connection):
+        chunks = iter([body[:5], body[5:40], body[40:]])
+        connection.request("POST", where.path, chunks, headers, encode_chunked=True)
+        assert connection.getresponse().status == 204
+    assert len(served.handler.handled) == 1
+
+
+# --- what is refused -----------------------------------------------------------------------------
+
+Request = tuple[bytes, dict[str, str]]
+
+
+def touched(sender: WebhookSender) -> Request:
+    body, headers = sender.sign(EVENT)
+    return body.replace(b"Z", b"z", 1), headers
+
+
+def stale(sender: WebhookSender) -> Request:
+    return sender.sign(EVENT, timestamp=time.time() - 310)
+
+
+def from_the_future(sender: WebhookSender) -> Request:
+    return sender.sign(EVENT, timestamp=time.time() + 310)
+
+
+def written_again(sender: WebhookSender) -> Request:
+    body, headers = sender.sign(EVENT)
+    return json.dumps(json.loads(body)).encode(), headers
+
+
+def by_a_stranger(_: WebhookSender) -> Request:
+    return WebhookSender().sign(EVENT)
+
+
+def without(header: str) -> Callable[[WebhookSender], Request]:
+    def request(sender: WebhookSender) -> Request:
+        body, headers = sender.sign(EVENT)
+        del headers[header]
+        return body, headers
+
+    request.__name__ = f"without_{header}"
+    return request
+
+
+def with_a_timestamp_that_is_none(sender: WebhookSender) -> Request:
+    body, headers = sender.sign(EVENT)
+    return body, {**headers, "webhook-timestamp": headers["webhook-timestamp"] + ".0"}
+
+
+def with_junk_in_the_signature(sender: WebhookSender) -> Request:
+    body, headers = sender.sign(EVENT)
+    signature = headers["webhook-signature"]
+    return body, {**headers, "webhook-signature": f"{signature[:9]}!{signature[9:]}"}
+
+
+def under_another_id(sender: WebhookSender) -> Request:
+    body, headers = sender.sign(EVENT)
+    return body, {**headers, "webhook-id": "evt_other"}
+
+
+def empty(_: WebhookSender) -> Request:
+    return b"", {"content-type": "application/json"}
+
+
+REFUSED: dict[Callable[[WebhookSender], Request], str] = {
+    touched: "NoMatch",
+    written_again: "NoMatch",
+    by_a_stranger: "NoMatch",
+    under_another_id: "NoMatch",
+    with_junk_in_the_signature: "NoMatch",
+    stale: "Expired",
+    from_the_future: "Expired",
+    with_a_timestamp_that_is_none: "BadTimestamp",
+    without("webhook-id"): "MissingHeader",
+    without("webhook-timestamp"): "MissingHeader",
+    without("webhook-signature"): "MissingHeader",
+    empty: "MissingHeader",
+}
+
+
+@pytest.mark.parametrize("make", REFUSED, ids=lambda make: make.__name__)
+def test_what_is_not_the_senders_is_refused_without_a_reason(
+    served: Served,
+    make: Callable[[WebhookSender], Request],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    body, headers = make(served.sender)
+    request = urllib.request.Request(served.url, body, headers, method="POST")  # noqa: S310
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=30)  # noqa: S310 - our own server
+    with caught.value as answer:
+        assert answer.code == 400
+        # Nothing, or what the framework says of any 400.
+        assert answer.read() in {
+            b"",
+            b"Bad Request",
+            b'{"detail":"Bad Request"}',
+            b"400: Bad Request",
+        }
+    assert served.handler.calls == {}
+    [logged] = [each for each in caplog.records if each.name == "webhook.receive"]
+    assert logged.levelno == logging.WARNING
+    assert logged.getMessage().startswith(f"refused a webhook: {REFUSED[make]}: ")
+
+
+def test_what_is_signed_and_no_event_is_refused(served: Served) -> None:
+    assert served.post(*served.sender.sign(b"hello")) == 400
+    assert served.handler.calls == {}
+
+
+def test_a_handler_that_wants_no_more_answers_410(served: Served) -> None:
+    if served.style in RAISES_ITS_OWN:
+        pytest.skip("the view calls `event`, and raises the framework's own exception")
+    event = {"type": "message.sent", "data": {"gone": True}}
+    assert served.post(*served.sender.sign(event)) == 410
+
+
+def test_only_a_post_is_answered(served: Served) -> None:
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(served.url, timeout=30)  # noqa: S310 - our own server
+    with caught.value as answer:
+        assert answer.code == 405
+        assert answer.headers["allow"].replace(", OPTIONS", "").replace("OPTIONS, ", "") == "POST"
+
+
+def test_a_body_that_no_webhook_has_is_refused(served: Served) -> None:
+    body, headers = served.sender.sign(b" " * (BODY_BYTES_MAX + 1))
+    try:
+        assert served.post(body, headers) == 413
+    except OSError:
+        # It hangs up on what it has not read, sometimes before the client has read the answer.
+        assert served.style == "wsgi/receiver"
+    assert served.handler.calls == {}
