@@ -13,12 +13,14 @@ from standardwebhooks import Webhook
 
 import webhook
 from tests.readme.blocks import IN_MEMORY, python_blocks, with_persistence, with_receiver
+from tests.receive.apps import uvicorn_of
 from tests.receiver import Receiver, ThreadedReceiver
 from webhook import EndpointInput, WebhookConfig, WebhookEvent
 from webhook.ports import WebhookEndpointStore
+from webhook.receive.testing import make_secret
 
 README = Path(__file__).parents[2] / "README.md"
-FIVE_MINUTES, ON_D1, FIXED_ENDPOINTS, INJECTED = python_blocks(README)
+FIVE_MINUTES, ON_D1, FIXED_ENDPOINTS, INJECTED, RECEIVE, RECEIVER = python_blocks(README)
 ON_SQLITE = 'persistence = create_sqlite_webhook_persistence("webhook.db")'
 FROM_SQLITE = "from webhook.adapters.sqlite import create_sqlite_webhook_persistence"
 
@@ -105,6 +107,33 @@ async def test_a_store_of_ones_own_gets_its_events(
             await runtime.add_endpoint(EndpointInput(url=receiver.url, event_types=["*"]))
         await runtime.shutdown()
         assert len(receiver.requests) == 2
+
+
+async def test_the_receivers_get_what_the_service_sends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = make_secret()
+    monkeypatch.setenv("WEBHOOK_SECRET", secret)
+    monkeypatch.chdir(tmp_path)
+    module = run(RECEIVE + RECEIVER)
+    config = WebhookConfig(allow_http=True, allow_private_hosts=True)
+    runtime = webhook.WebhookRuntimeService(config)
+    with uvicorn_of(module.app) as url:
+        for path in ("/hook", "/hooks"):
+            made = EndpointInput(url=url + path, event_types=["message.*"], secret=secret)
+            await runtime.add_endpoint(made)
+        event = WebhookEvent(id="evt-1", type="message.sent", data={"text": "hi"})
+        deliveries = await runtime.emit_sync(event)
+    await runtime.shutdown()
+    assert [(each.status, each.attempts[-1].status_code) for each in deliveries] == [
+        ("success", 204)
+    ] * 2
+    assert sorted(capsys.readouterr().out.splitlines()) == [
+        "evt-1 hi",
+        "evt-1 message.sent {'text': 'hi'}",
+    ]
+    module.receiver._seen.close()
+    assert (tmp_path / "seen.db").exists()
 
 
 def test_the_store_of_ones_own_has_the_methods_of_its_port() -> None:
