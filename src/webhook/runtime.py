@@ -109,7 +109,11 @@ def default_sender(config: WebhookConfig, clock: Clock) -> Sender:
             raise ConfigError("proxy_from_env: a Worker has no proxies; leave it out.")
         from webhook.adapters.cloudflare.fetch_sender import FetchSender  # noqa: PLC0415
 
-        return FetchSender(rules, clock=clock)
+        return FetchSender(rules, clock=clock, dns_over_https=config.dns_over_https)
+    if config.dns_over_https is not None:
+        raise ConfigError(
+            "dns_over_https: is for Workers; here addresses are checked when dialled."
+        )
     try:
         from webhook.adapters.aiohttp_sender import AiohttpSender  # noqa: PLC0415 - kept light
         from webhook.adapters.env_proxies import env_proxies  # noqa: PLC0415

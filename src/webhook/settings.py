@@ -224,6 +224,7 @@ _CONFIG: dict[str, Callable[[str], Any]] = {
     "allow_hosts": _names,
     "deny_hosts": _names,
     "proxy_from_env": _boolean,
+    "dns_over_https": _text,
 }
 _SHORTER = {"retry_schedule_s": "WEBHOOK_RETRY_SCHEDULE"}
 # Set and empty is as if it were not set, except where empty is a value of its own.

@@ -50,6 +50,7 @@ GOOD: list[tuple[str, str, object]] = [
     ("WEBHOOK_ALLOW_HOSTS", "*.corp, 10.0.0.0/8", ("*.corp", "10.0.0.0/8")),
     ("WEBHOOK_DENY_HOSTS", "169.254.0.0/16,[::1]", ("169.254.0.0/16", "[::1]")),
     ("WEBHOOK_PROXY_FROM_ENV", "yes", True),
+    ("WEBHOOK_DNS_OVER_HTTPS", "https://dns.example/query", "https://dns.example/query"),
 ]
 # Each variable, a text that it cannot take, and a part of the remedy.
 BAD: list[tuple[str, str, str]] = [
@@ -103,6 +104,7 @@ BAD: list[tuple[str, str, str]] = [
     ("WEBHOOK_ALLOW_HOSTS", "10.0.0.1/8", "10.0.0.0/8"),
     ("WEBHOOK_DENY_HOSTS", "https://a.internal", "hooks.internal"),
     ("WEBHOOK_PROXY_FROM_ENV", "http://proxy:3128", "1, true or yes"),
+    ("WEBHOOK_DNS_OVER_HTTPS", "1.1.1.1", "whole URL"),
 ]
 
 

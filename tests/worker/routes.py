@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
+from tests.doh import answer_dns
 from tests.hostile import (
     TenGigabytes,
     drips,
@@ -57,18 +59,39 @@ _REPLIES: dict[str, Reply] = {
     **{f"/garbled/{name}": writes(answer) for name, answer in garbled().items()},
 }
 _FLOODS = floods()
+_REPLIES |= {f"/flood/{name}": flood for name, flood in _FLOODS.items()}
+_counts: Counter[str] = Counter()
+
+
+def _echo(request: Request) -> Reply:
+    echo = f"{request.headers.get('x-custom')}|{request.body.hex()}"
+    return Answer(200, body=echo.encode())
+
+
+def _told(request: Request) -> Reply:
+    """Tell what became of other requests: ``/count/PATH``, ``/sent/FLOOD``, ``/dripping``."""
+    what, _, name = request.path[1:].partition("/")
+    if what == "count":
+        told = f"{_counts['/' + name]}"
+    elif what == "sent":
+        told = f"{_FLOODS[name].sent} {_FLOODS[name].active}"
+    else:
+        told = f"{_drip.active}"
+    return Answer(200, body=told.encode())
+
+
+_ANSWERED = {
+    "dns-query": answer_dns,
+    "echo": _echo,
+    "count": _told,
+    "sent": _told,
+    "dripping": _told,
+}
 
 
 def answer(request: Request) -> Reply:
     """Return the answer to a request; an unknown path is not found."""
-    if request.path == "/dripping":
-        return Answer(200, body=str(_drip.active).encode())
-    if request.path.startswith("/flood/"):
-        return _FLOODS[request.path.removeprefix("/flood/")]
-    if request.path.startswith("/sent/"):
-        flood = _FLOODS[request.path.removeprefix("/sent/")]
-        return Answer(200, body=f"{flood.sent} {flood.active}".encode())
-    if request.path == "/echo":
-        echo = f"{request.headers.get('x-custom')}|{request.body.hex()}"
-        return Answer(200, body=echo.encode())
+    _counts[request.path] += 1
+    if (answered := _ANSWERED.get(request.path.split("/")[1])) is not None:
+        return answered(request)
     return _REPLIES.get(request.path, 404)

@@ -25,6 +25,7 @@ _METAVARS = {
     "enabled_events": "TYPE,...",
     "allow_hosts": "HOST,...",
     "deny_hosts": "HOST,...",
+    "dns_over_https": "URL",
 }
 _UNITS = {"_ms": "MS", "_s": "SECONDS", "_days": "DAYS"}
 

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from webhook.domain.errors import ConfigError
+from webhook.domain.errors import ConfigError, InvalidInput
 from webhook.domain.event_types import type_problem
 from webhook.domain.headers import is_reserved, name_problem
 from webhook.domain.host_lists import read_hosts
 from webhook.domain.retry import DELAY_MAX_MS, RETRIES_MAX, RetryPolicy
 from webhook.domain.secret import secret_bytes
-from webhook.domain.url_rules import UrlRules
+from webhook.domain.url_rules import UrlRules, check_url
 
 TIMEOUT_MS_MAX = 30_000
 SETTLE_MARGIN_MS = 5_000
@@ -119,6 +119,10 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         bool,
         Meta(description="Send through HTTPS_PROXY and HTTP_PROXY; then they check addresses."),
     ] = False
+    dns_over_https: Annotated[
+        str | None,
+        Meta(description="URL of a resolver (RFC 8484) that a Worker asks before it sends."),
+    ] = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, with the option's name."""
@@ -151,6 +155,15 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 read_hosts(getattr(self, option))
             except ValueError as error:
                 message = f"{option}: {error}"
+                raise ConfigError(message) from None
+        if self.dns_over_https is not None:
+            try:
+                check_url(
+                    self.dns_over_https,
+                    UrlRules(allow_private_hosts=True, allow_http=self.allow_http),
+                )
+            except InvalidInput as error:
+                message = f"dns_over_https: {error.errors[0].detail}"
                 raise ConfigError(message) from None
         self._check_scheme()
         self._check_secret()

@@ -134,6 +134,13 @@ def url_host(url: str) -> str:
     return authority.rpartition("@")[2]
 
 
+def url_name(url: str) -> str | None:
+    """Return the name that a canonical URL has for its host, None when it has an address."""
+    authority = url_host(url)
+    host = authority if authority.endswith("]") else authority.rpartition(":")[0] or authority
+    return host if literal(host) is None else None
+
+
 def _refusal(detail: str) -> InvalidInput:
     return InvalidInput.at(POINTER, detail)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import msgspec
+
 from webhook.adapters.asyncio_wake import AsyncioWake
 from webhook.adapters.cloudflare import create_d1_webhook_persistence
 from webhook.adapters.cloudflare.asgi import run_asgi
@@ -25,6 +27,8 @@ from webhook.settings import SETTINGS, Settings, read_settings
 # takes 40 deliveries with one claim, and wakes another one before it sends if more are due. Of an
 # endpoint with a limit it claims a few times more, as it makes room.
 LIMITS = Limits(slots=6, per_endpoint=2, ahead=40, take_max=40, linger_ms=500, gate_waits=2)
+# Each look-up of a name adds two requests to a delivery.
+LIMITS_WITH_LOOKUPS = msgspec.structs.replace(LIMITS, ahead=15, take_max=15)
 DELIVER_BUDGET_MS = 60_000
 SWEEP_PIECES = 3
 # Of recoveries; more invocations are woken for what is left.
@@ -62,7 +66,8 @@ class WorkerService(WebhookRuntimeService):
 
     async def deliver(self) -> None:
         """Deliver what is due, within what one invocation may use."""
-        await self.deliver_due(limits=LIMITS, budget_ms=DELIVER_BUDGET_MS)
+        limits = LIMITS if self.config.dns_over_https is None else LIMITS_WITH_LOOKUPS
+        await self.deliver_due(limits=limits, budget_ms=DELIVER_BUDGET_MS)
 
     async def recover(self) -> None:
         """Go on with recoveries, within what one invocation may use."""

@@ -91,7 +91,6 @@ async def test_what_the_platform_cannot_reach_is_a_network_failure(target: str) 
 async def test_a_literal_private_address_and_plain_http_are_blocked_unsent(url: str) -> None:
     outcome = await send(url, rules=UrlRules())
     assert (outcome.status_code, outcome.error_kind) == (None, ErrorKind.BLOCKED)
-    assert outcome.latency_ms <= 5
 
 
 async def test_a_huge_body_is_cut_at_four_kib() -> None:

@@ -10,7 +10,8 @@ import os
 
 import pytest
 
-from webhook.adapters.cloudflare.fetch_sender import READS_MAX, FetchSender
+from webhook.adapters.cloudflare.fetch_sender import FetchSender
+from webhook.adapters.cloudflare.fetching import READS_MAX
 from webhook.adapters.system import SystemClock
 from webhook.domain.model import RESPONSE_BYTES_MAX, ErrorKind, Outcome
 from webhook.domain.url_rules import UrlRules
