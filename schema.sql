@@ -114,10 +114,39 @@ CREATE TABLE switches (
   since INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE api_tokens (
+  id TEXT NOT NULL PRIMARY KEY,
+  hash TEXT NOT NULL,
+  name TEXT NOT NULL,
+  tenant TEXT,
+  scopes TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  last_used_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit_log (
+  id TEXT NOT NULL PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  action TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  target TEXT,
+  detail TEXT,
+  source TEXT,
+  request_id TEXT
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX audit_log_list ON audit_log (tenant, id);
+
+CREATE TRIGGER audit_log_append_only BEFORE UPDATE ON audit_log
+BEGIN
+  SELECT RAISE(ABORT, 'the audit log is append-only');
+END;
+
 CREATE TABLE IF NOT EXISTS "d1_migrations"(
 		id         INTEGER PRIMARY KEY AUTOINCREMENT,
 		name       TEXT UNIQUE,
 		applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
 );
 
-INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql'), ('0006_late_targets.sql');
+INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql'), ('0006_access.sql'), ('0006_late_targets.sql');

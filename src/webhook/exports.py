@@ -1,6 +1,7 @@
 """What `import webhook` offers: the runtime API and nothing else."""
 
 from webhook.adapters.memory import create_in_memory_webhook_persistence
+from webhook.domain.access import ApiToken, AuditEntry, Scope
 from webhook.domain.config import WebhookConfig
 from webhook.domain.endpoint import EndpointInput, EndpointPatch
 from webhook.domain.errors import (
@@ -36,6 +37,7 @@ from webhook.domain.url_rules import validate_endpoint_url
 from webhook.engine.probe import ProbeResult
 from webhook.ports import (
     AcceptedEvent,
+    AuditQuery,
     Chance,
     Clock,
     DeliveryQuery,
@@ -44,7 +46,9 @@ from webhook.ports import (
     Page,
     RecoveryQuery,
     Sender,
+    TokenQuery,
     WakeQueue,
+    WebhookAccessStore,
     WebhookDeliveryStore,
     WebhookEndpointStore,
     WebhookPersistence,
@@ -54,7 +58,10 @@ from webhook.runtime import WebhookRuntimeService, add_endpoints, probe_endpoint
 
 __all__ = [
     "AcceptedEvent",
+    "ApiToken",
     "Attempt",
+    "AuditEntry",
+    "AuditQuery",
     "Chance",
     "Clock",
     "ConfigError",
@@ -86,10 +93,13 @@ __all__ = [
     "RecoveryStatus",
     "RetryPolicy",
     "SchemaError",
+    "Scope",
     "Sender",
     "StoreFull",
     "StoreUnavailable",
+    "TokenQuery",
     "WakeQueue",
+    "WebhookAccessStore",
     "WebhookConfig",
     "WebhookDeliveryStore",
     "WebhookEndpointStore",

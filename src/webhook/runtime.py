@@ -142,6 +142,7 @@ def _persistence(
         delivery_store=delivery_store or persistence.delivery_store,
         # Recoveries lie with the deliveries.
         recovery_store=persistence.recovery_store if delivery_store is None else None,
+        access_store=persistence.access_store,
         init=persistence.init,
         close=persistence.close,
     )

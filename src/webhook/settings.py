@@ -37,7 +37,7 @@ class StoreAddress(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All settings. The Worker uses the token and ``config``; the rest is the server's."""
+    """All settings. The Worker uses the token, the rate and ``config``, the server all."""
 
     api_token: Annotated[
         str | None,
@@ -51,6 +51,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     insecure: Annotated[
         bool, Meta(description="Ask no token of anybody; only on a loopback address.")
     ] = False
+    requests_per_second: Annotated[
+        float | None,
+        Meta(description="Requests a second that each token has in each process; not set is any."),
+    ] = None
     grace_s: Annotated[
         float, Meta(description="How long a server that ends waits for what is under way.")
     ] = 10.0
@@ -107,6 +111,13 @@ def _seconds(text: str) -> float:
     value = _number(text)
     if not 0 <= value <= 3600:  # noqa: PLR2004 - an hour
         raise ValueError("is not between 0 and 3600 seconds.")
+    return value
+
+
+def _rate(text: str) -> float:
+    value = _number(text)
+    if not 0.01 <= value <= 1_000_000:  # noqa: PLR2004 - a request in 100 s, and more than there are
+        raise ValueError("is not between 0.01 and 1000000.")
     return value
 
 
@@ -194,6 +205,7 @@ _OWN: dict[str, Callable[[str], Any]] = {
     "host": _text,
     "port": _within(0, 65_535),
     "insecure": _boolean,
+    "requests_per_second": _rate,
     "grace_s": _seconds,
     "log_level": _one_of("debug", "info", "warning", "error"),
 }
@@ -219,6 +231,7 @@ _CONFIG: dict[str, Callable[[str], Any]] = {
     "lease_ms": _integer,
     "retention_days": _number,
     "pending_days": _number,
+    "audit_days": _number,
     "allow_private_hosts": _boolean,
     "allow_http": _boolean,
     "allow_hosts": _names,

@@ -70,7 +70,7 @@ class BadInput:
 
 def check_shape(problem: dict[str, Any], status: int) -> None:
     """Assert that a document is a problem as RFC 9457 and the design have it."""
-    assert list(problem) == ["type", "title", "status", "detail", "errors"]
+    assert list(problem) == ["type", "title", "status", "detail", "errors", "request_id"]
     assert problem["type"].startswith("/docs#problem-")
     assert problem["title"]
     assert problem["status"] == status

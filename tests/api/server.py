@@ -5,16 +5,29 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Mapping
 from typing import Self
 
 import uvicorn
 
-from webhook import Sender, WebhookConfig, WebhookRuntimeService
+from webhook import ErrorKind, Outcome, Sender, WebhookConfig, WebhookRuntimeService
 from webhook.api import ApiSettings, create_app
 
 TOKEN = "correct-horse-battery-staple"
 WAIT_S = 20.0
 LOCAL = WebhookConfig(allow_private_hosts=True, allow_http=True)
+
+
+class Nowhere:
+    """A ``Sender`` that lets nothing out, whatever the URLs of a test are."""
+
+    async def send(
+        self, _url: str, _headers: Mapping[str, str], _body: bytes, _timeout_ms: int
+    ) -> Outcome:
+        return Outcome(started_at=0, latency_ms=0, error_kind=ErrorKind.REFUSED, error="not sent")
+
+    async def close(self) -> None:
+        pass
 
 
 class Served:

@@ -16,7 +16,7 @@ from tests.api.bad_input import check_shape
 from tests.api.server import LOCAL
 from tests.receiver import Receiver
 from webhook import WebhookRuntimeService, create_in_memory_webhook_persistence
-from webhook.api import SCOPE_KEY, RequestContext, create_app
+from webhook.api import SCOPE_KEY, ApiSettings, RequestContext, create_app
 
 type Tasks = list[Coroutine[Any, Any, None]]
 
@@ -32,7 +32,7 @@ async def opened_per_request(token: str | None) -> AsyncIterator[tuple[httpx2.As
     async def worker(scope: Scope, receive: Receive, send: Send) -> None:
         service = WebhookRuntimeService(LOCAL, persistence=persistence, auto_start=False)
         services.append(service)
-        context = RequestContext(service, wait_until=tasks.append, token=token)
+        context = RequestContext(service, wait_until=tasks.append, settings=ApiSettings(token))
         await app({**scope, SCOPE_KEY: context}, receive, send)
 
     async with httpx2.AsyncClient(
@@ -86,7 +86,8 @@ async def test_an_app_without_a_service_answers_500(caplog: pytest.LogCaptureFix
 
 
 def test_the_token_is_not_printed() -> None:
-    context = RequestContext(WebhookRuntimeService(LOCAL, auto_start=False), token="geheim")
+    service = WebhookRuntimeService(LOCAL, auto_start=False)
+    context = RequestContext(service, settings=ApiSettings("geheim"))
     assert "geheim" not in repr(context)
 
 

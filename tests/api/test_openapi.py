@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,7 @@ import schemathesis
 from schemathesis.core.errors import InvalidSchema
 
 from tests.api.client import Api
-from tests.api.server import Served
-from webhook import ErrorKind, Outcome
+from tests.api.server import Nowhere, Served
 from webhook.api.app import OPERATIONS
 
 DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
@@ -98,18 +97,6 @@ async def test_unknown_fields_are_refused_by_the_schemas_of_bodies_too(api: Api)
         "RecoverInput", "ReplayInput",
     ):  # fmt: skip
         assert schemas[name]["additionalProperties"] is False
-
-
-class Nowhere:
-    """A ``Sender`` that lets nothing out: the URLs are whatever schemathesis thinks of."""
-
-    async def send(
-        self, _url: str, _headers: Mapping[str, str], _body: bytes, _timeout_ms: int
-    ) -> Outcome:
-        return Outcome(started_at=0, latency_ms=0, error_kind=ErrorKind.REFUSED, error="not sent")
-
-    async def close(self) -> None:
-        pass
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
@@ -46,12 +47,16 @@ class BrokenStore:
 
         return broken
 
+    def beside(self, _entries: object) -> AbstractAsyncContextManager[None]:
+        raise self.error
+
 
 async def broken(error: Exception) -> AsyncIterator[Api]:
     persistence = create_in_memory_webhook_persistence()
     persistence.endpoint_store = BrokenStore(error)
     persistence.delivery_store = BrokenStore(error)
     persistence.recovery_store = BrokenStore(error)
+    persistence.access_store = BrokenStore(error)
     async with opened(persistence=persistence, auto_start=False) as api:
         yield api
 
@@ -77,6 +82,7 @@ def request_of(operation: Operation) -> dict[str, Any]:
         "endpoints": ENDPOINT_ID,
         "deliveries": DELIVERY_ID,
         "recoveries": f"rcv_{'0' * 26}",
+        "tokens": f"tok_{'0' * 26}",
     }
     collection = operation.path.removeprefix("/v1").split("/")[1]
     path = operation.path.replace("{id}", thing.get(collection, EVENT_ID))
@@ -87,7 +93,7 @@ def named(operation: Operation) -> str:
     return operation.name
 
 
-GUARDED = [operation for operation in OPERATIONS if not operation.public]
+GUARDED = [operation for operation in OPERATIONS if operation.scope is not None]
 STORING = [one for one in OPERATIONS if one.path not in {"/openapi.json", "/docs"}]
 
 

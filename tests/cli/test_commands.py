@@ -13,7 +13,7 @@ from webhook.cli.app import app
 from webhook.cli.flags import flags_of
 from webhook.settings import SETTINGS
 
-COMMANDS = ["serve", "emit", "migrate", "pause", "resume"]
+COMMANDS = ["serve", "emit", "migrate", "pause", "resume", "tokens"]
 runner = CliRunner()
 
 

@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from webhook.adapters.sqlite import create_sqlite_webhook_persistence
 from webhook.cli.app import app
+from webhook.domain.access import AuditEntry
+from webhook.ports import AuditQuery
 
 runner = CliRunner()
 
@@ -33,6 +35,15 @@ async def paused_since() -> int | None:
     return since
 
 
+async def audited() -> list[AuditEntry]:
+    persistence = create_sqlite_webhook_persistence("webhook.db")
+    assert persistence.access_store is not None
+    assert persistence.close is not None
+    page = await persistence.access_store.list_audit(AuditQuery())
+    await persistence.close()
+    return page.items
+
+
 def test_a_pause_holds_until_it_is_resumed(folder: Path) -> None:
     run("migrate")
     assert "sending is paused" in run("pause")
@@ -51,6 +62,17 @@ def test_a_store_that_is_not_there_is_not_made(folder: Path, command: str) -> No
     assert done.exit_code == 1
     assert "no such file" in done.stderr
     assert list(folder.iterdir()) == []
+
+
+def test_the_audit_log_says_that_it_was_done_at_the_store() -> None:
+    run("migrate")
+    run("pause")
+    run("resume")
+    entries = asyncio.run(audited())
+    assert [(e.action, e.actor, e.tenant, e.source) for e in entries] == [
+        ("sending.resume", "cli", None, None),
+        ("sending.pause", "cli", None, None),
+    ]
 
 
 def test_memory_has_no_switch_from_outside() -> None:

@@ -10,6 +10,7 @@ from workers import env
 
 from webhook.adapters.cloudflare.d1 import D1Database
 from webhook.adapters.memory import MemoryEndpointStore
+from webhook.adapters.sql.access import AuditedDatabase, SqlAccessStore
 from webhook.adapters.sql.deliveries import SqlDeliveryStore
 from webhook.adapters.sql.endpoints import SqlEndpointStore
 from webhook.adapters.sql.migrate import migrate
@@ -31,28 +32,30 @@ class SteeredD1Database(D1Database):
 
 def d1_persistence(_folder: Callable[[], Path]) -> WebhookPersistence:
     """Return both stores on the Worker's database, which is emptied when they are opened."""
-    database = SteeredD1Database(env.DB)
+    database = AuditedDatabase(SteeredD1Database(env.DB))
     return WebhookPersistence(
         endpoint_store=SqlEndpointStore(database),
         delivery_store=SqlDeliveryStore(database, joint=True),
         joint=True,
         recovery_store=SqlRecoveryStore(database),
+        access_store=SqlAccessStore(database),
         init=partial(_empty, database),
     )
 
 
 def d1_separate_persistence(_folder: Callable[[], Path]) -> WebhookPersistence:
     """Return a delivery store on the Worker's database, and an endpoint store elsewhere."""
-    database = SteeredD1Database(env.DB)
+    database = AuditedDatabase(SteeredD1Database(env.DB))
     return WebhookPersistence(
         endpoint_store=MemoryEndpointStore(),
         delivery_store=SqlDeliveryStore(database),
         recovery_store=SqlRecoveryStore(database),
+        access_store=SqlAccessStore(database),
         init=partial(_empty, database),
     )
 
 
-async def _empty(database: SteeredD1Database) -> None:
+async def _empty(database: AuditedDatabase) -> None:
     await migrate(database)
     [tables] = await database.read([(_TABLES, ())])
     # The names are those of the schema.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from webhook.adapters.sql.access import AuditedDatabase, SqlAccessStore
 from webhook.adapters.sql.deliveries import SqlDeliveryStore
 from webhook.adapters.sql.endpoints import SqlEndpointStore
 from webhook.adapters.sql.migrate import migrate
@@ -24,6 +25,8 @@ def sqlite_separate_persistence(folder: Callable[[], Path]) -> WebhookPersistenc
     """Return two stores that know nothing of each other."""
     databases = [SqliteDatabase(folder() / name, "OFF") for name in ("endpoints.db", "events.db")]
 
+    deliveries = AuditedDatabase(databases[1])
+
     async def init() -> None:
         for database in databases:
             await migrate(database)
@@ -34,8 +37,9 @@ def sqlite_separate_persistence(folder: Callable[[], Path]) -> WebhookPersistenc
 
     return WebhookPersistence(
         endpoint_store=SqlEndpointStore(databases[0]),
-        delivery_store=SqlDeliveryStore(databases[1]),
-        recovery_store=SqlRecoveryStore(databases[1]),
+        delivery_store=SqlDeliveryStore(deliveries),
+        recovery_store=SqlRecoveryStore(deliveries),
+        access_store=SqlAccessStore(deliveries),
         init=init,
         close=close,
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from webhook.adapters.memory import (
+    MemoryAccessStore,
     MemoryDeliveryStore,
     MemoryEndpointStore,
     MemoryRecoveryStore,
@@ -59,6 +60,7 @@ def _memory_separate(_folder: Folder) -> WebhookPersistence:
         endpoint_store=MemoryEndpointStore(),
         delivery_store=deliveries,
         recovery_store=MemoryRecoveryStore(deliveries),
+        access_store=MemoryAccessStore(),
     )
 
 

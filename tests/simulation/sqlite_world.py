@@ -67,6 +67,7 @@ class SqliteWorld:
             endpoint_store=named(made.endpoint_store, None),
             delivery_store=named(made.delivery_store, None),
             recovery_store=recovery_store,
+            access_store=None,
         )
 
     def changes(self) -> list[Changed]:

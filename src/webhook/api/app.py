@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,8 +13,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webhook.api import deliveries, endpoints, events, health, recoveries, secrets, sending
-from webhook.api.auth import ApiSettings, check_token
+from webhook.api import (
+    access,
+    deliveries,
+    endpoints,
+    events,
+    health,
+    recoveries,
+    secrets,
+    sending,
+)
+from webhook.api.auth import ApiSettings, Guard
+from webhook.api.caller import NOBODY, Caller
 from webhook.api.context import SCOPE_KEY, RequestContext
 from webhook.api.documentation import documented
 from webhook.api.errors import ClientGone, MethodNotAllowed, NoSuchPath
@@ -22,8 +32,12 @@ from webhook.api.incoming import Incoming
 from webhook.api.operation import Call, NoQuery, Operation
 from webhook.api.problems import problem_response
 from webhook.api.query import parse_query
+from webhook.api.request_id import HEADER, REQUEST_ID, request_id_of
+from webhook.domain.access import Actor
 from webhook.domain.errors import WebhookError
+from webhook.engine.access import acting
 from webhook.engine.service import WebhookService
+from webhook.ports import Clock
 
 OPERATIONS = documented(
     *events.OPERATIONS,
@@ -32,23 +46,38 @@ OPERATIONS = documented(
     *deliveries.OPERATIONS,
     *sending.OPERATIONS,
     *recoveries.OPERATIONS,
+    *access.OPERATIONS,
     *health.OPERATIONS,
 )
 _log = logging.getLogger("webhook.api")
+_REQUEST_ID_HEADER = HEADER.lower().encode()
+# What all answers have. None lets pages of other origins in: there is no CORS.
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+)
+# What is no page has nothing to load, nor to be framed by.
+_NO_PAGE = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
 
 def create_app(
-    settings: ApiSettings | None = None, service: WebhookService | None = None
+    settings: ApiSettings | None = None,
+    service: WebhookService | None = None,
+    *,
+    clock: Clock | None = None,
 ) -> Starlette:
     """Make the API for the server, or for a Worker to keep for all its requests.
 
-    Without ``settings`` the token must come with each request's context. ``service`` answers the
-    requests whose scope holds no ``RequestContext``. Nothing here reads a clock, draws lots or
-    holds on to a request, so it may be called while a Worker starts.
+    Without ``settings`` they must come with each request's context. ``service`` answers the
+    requests whose scope holds no ``RequestContext``; ``clock`` is what tokens are timed by. Nothing
+    here reads a clock, draws lots or holds on to a request, so it may be called while a Worker
+    starts.
     """
     context = None if service is None else RequestContext(service)
     app = Starlette(
-        routes=_routes(OPERATIONS, settings or ApiSettings(), context),
+        routes=_routes(OPERATIONS, settings or ApiSettings(), context, Guard(clock)),
         middleware=[Middleware(_Boundary)],
         exception_handlers={HTTPException: _no_such_path, WebhookError: _problem},
     )
@@ -58,14 +87,17 @@ def create_app(
 
 
 def _routes(
-    operations: Iterable[Operation], settings: ApiSettings, context: RequestContext | None
+    operations: Iterable[Operation],
+    settings: ApiSettings,
+    context: RequestContext | None,
+    guard: Guard,
 ) -> list[Route]:
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         by_path.setdefault(operation.path, {})[operation.method] = operation
     # Fixed paths first, so that /v1/endpoints/batch is no endpoint's id.
     paths = sorted(by_path, key=lambda path: "{" in path)
-    return [Route(path, _Path(by_path[path], settings, context)) for path in paths]
+    return [Route(path, _Path(by_path[path], settings, context, guard)) for path in paths]
 
 
 class _Path:
@@ -76,7 +108,9 @@ class _Path:
         operations: dict[str, Operation],
         settings: ApiSettings,
         context: RequestContext | None,
+        guard: Guard,
     ) -> None:
+        self._guard = guard
         self._operations = operations
         self._settings = settings
         self._context = context
@@ -98,9 +132,10 @@ class _Path:
         if context is None:
             raise LookupError(f"Neither create_app nor scope[{SCOPE_KEY!r}] brought a service.")
         headers = dict(scope["headers"])
-        if not operation.public:
-            token = context.token or self._settings.token
-            check_token(headers, token, insecure=self._settings.insecure)
+        client = scope.get("client")
+        source = context.source or (client[0] if client else None)
+        caller = context.caller or await self._let_in(operation, headers, context, source)
+        caller.check(operation.scope, whole=operation.whole)
         call = Call(
             context=context,
             headers=headers,
@@ -108,10 +143,27 @@ class _Path:
             query_string=scope["query_string"],
             receive=receive,
             id=scope["path_params"].get("id", ""),
+            caller=caller,
+            request_id=scope[REQUEST_ID],
         )
         if call.query_string and operation.query is NoQuery:
             parse_query(call, NoQuery)
-        return await operation.handler(call)
+        with acting(Actor(name=caller.name, source=source, request_id=call.request_id)):
+            return await operation.handler(call)
+
+    async def _let_in(
+        self,
+        operation: Operation,
+        headers: Mapping[bytes, bytes],
+        context: RequestContext,
+        source: str | None,
+    ) -> Caller:
+        if operation.scope is None:
+            return NOBODY
+        settings = context.settings or self._settings
+        caller = await self._guard.let_in(headers, settings, context.service.access, source)
+        self._guard.take_turn(caller, settings)
+        return caller
 
 
 class _Boundary:
@@ -124,6 +176,8 @@ class _Boundary:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        request_id = request_id_of(scope["headers"])
+        scope = {**scope, REQUEST_ID: request_id}
         answer = _Answer(scope, Incoming(scope, receive), send)
         try:
             await self._app(scope, answer.incoming.receive, answer.send)
@@ -131,9 +185,9 @@ class _Boundary:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller sees no traceback
             if answer.started:
-                _log.error("failed after the answer had begun", exc_info=error)
+                _log.error("%s failed after its answer had begun", request_id, exc_info=error)
                 return
-            await problem_response(error)(scope, receive, answer.send)
+            await problem_response(error, request_id)(scope, receive, answer.send)
 
 
 class _Answer:
@@ -145,6 +199,7 @@ class _Answer:
         self._send = send
         self._store_nothing = scope["path"].startswith("/v1")
         self._head = scope["method"] == "HEAD"
+        self._request_id = scope[REQUEST_ID].encode()
         self._lingers = False
 
     async def send(self, message: Message) -> None:
@@ -152,7 +207,10 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.started = True
             headers = message["headers"]
-            headers.append((b"x-content-type-options", b"nosniff"))
+            headers += _HEADERS
+            headers.append((_REQUEST_ID_HEADER, self._request_id))
+            if not any(name == b"content-security-policy" for name, _ in headers):
+                headers.append(_NO_PAGE)
             if self._store_nothing:
                 headers.append((b"cache-control", b"no-store"))
             self._lingers = self.incoming.has_long_rest
@@ -167,9 +225,9 @@ class _Answer:
         await self._send(message)
 
 
-async def _no_such_path(_request: Request, _error: Exception) -> Response:
-    return problem_response(NoSuchPath())
+async def _no_such_path(request: Request, _error: Exception) -> Response:
+    return problem_response(NoSuchPath(), request.scope[REQUEST_ID])
 
 
-async def _problem(_request: Request, error: Exception) -> Response:
-    return problem_response(error)
+async def _problem(request: Request, error: Exception) -> Response:
+    return problem_response(error, request.scope[REQUEST_ID])

@@ -69,21 +69,23 @@ def json_text(body: bytes) -> str:
 
 
 def decode[T: msgspec.Struct](
+    call: Call,
     body: bytes,
     decoder: msgspec.json.Decoder[T],
     refuse: RefuseRepeats = refuse_repeats,
 ) -> T:
-    """Return a body as the decoder's struct, every name in it once.
+    """Return a body as the decoder's struct, every name in it once, in the tenant of the caller.
 
-    Raises ``NotJson``, or ``InvalidInput`` with a pointer to the field.
+    Raises ``NotJson``, or ``InvalidInput`` or ``Forbidden`` with a pointer to the field.
     """
     text = json_text(body)
     try:
         value = decoder.decode(body)
     except msgspec.MsgspecError as error:
         raise explained(error, text, decoder.type, refuse) from None
-    refuse(parse(text))
-    return value
+    document = parse(text)
+    refuse(document)
+    return call.caller.confine(value, document)
 
 
 def explained(

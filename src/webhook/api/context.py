@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from webhook.api.auth import ApiSettings
+from webhook.api.caller import Caller
 from webhook.engine.service import WaitUntil, WebhookService
 
 SCOPE_KEY = "webhook"
@@ -15,9 +17,12 @@ class RequestContext:
 
     A server gives ``create_app`` its one service and never sees this. A Worker, whose database
     and ``ctx.waitUntil`` are bound to the request, puts one into each ASGI scope as
-    ``scope[SCOPE_KEY]``; it replaces the app's default. ``token`` replaces the settings' token.
+    ``scope[SCOPE_KEY]``; it replaces the app's default. ``settings`` replace the app's, ``source``
+    the address in the scope; with a ``caller`` no token is asked for.
     """
 
     service: WebhookService
     wait_until: WaitUntil | None = None
-    token: str | None = field(default=None, repr=False)
+    settings: ApiSettings | None = None
+    source: str | None = None
+    caller: Caller | None = None

@@ -24,6 +24,7 @@ from webhook.api.query import (
 )
 from webhook.api.text import text
 from webhook.api.views import Canceled, DeliveryPage, DeliveryView, Replayed
+from webhook.domain.access import Scope
 from webhook.domain.errors import InvalidInput, NotFound
 from webhook.domain.event import ID_PATTERN, name_problem
 from webhook.domain.event_types import TYPE_CHARS_MAX, TYPE_PATTERN, type_problem
@@ -115,6 +116,7 @@ OPERATIONS = (
         method="GET",
         path="/v1/deliveries",
         name="list_deliveries",
+        scope=Scope.READ,
         summary="List deliveries, newest event first",
         description="One tenant's, narrowed by all that is given.",
         handler=list_deliveries,
@@ -127,6 +129,7 @@ OPERATIONS = (
         method="GET",
         path="/v1/deliveries/{id}",
         name="get_delivery",
+        scope=Scope.READ,
         summary="Show one delivery",
         description="With its attempts and what the receiver answered.",
         handler=get_delivery,
@@ -140,6 +143,7 @@ OPERATIONS = (
         method="POST",
         path="/v1/deliveries/{id}/replay",
         name="replay_delivery",
+        scope=Scope.MANAGE,
         summary="Deliver once more",
         description=(
             "A finished delivery starts a new run with all its retries; earlier attempts are kept. "
@@ -156,6 +160,7 @@ OPERATIONS = (
         method="POST",
         path="/v1/deliveries/{id}/cancel",
         name="cancel_delivery",
+        scope=Scope.MANAGE,
         summary="Deliver no more",
         description=(
             "A pending delivery is canceled; a finished one is left as it is. An attempt that is "

@@ -35,7 +35,7 @@ CONTENT_SECURITY_POLICY = (
 _HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>{title} API</title>
 <style>{style}</style></head><body><h1>{title} API</h1>"""
-_HOW_TO_READ = """<p><code>$WEBHOOK</code> is where the service is, <code>$TOKEN</code> its token.
+_HOW_TO_READ = """<p><code>$WEBHOOK</code> is where the service is, <code>$TOKEN</code> a token.
 See <a href="#schemas">schemas</a>, <a href="#problems">problems</a>, and for programs
 <a href="/openapi.json">openapi.json</a>.</p>"""
 _CODE = re.compile("(`+)([^`]+)`+")
@@ -82,6 +82,9 @@ def _operation(
     yield f'<section id="{operation["operationId"]}"><h3>{escape(operation["summary"])}</h3>'
     yield f'<p><code><span class="method">{method}</span> {escape(path)}</code></p>'
     yield f"<p>{_prose(operation['description'])}</p>"
+    for needed in operation["security"]:
+        scopes = " ".join(f"<code>{scope}</code>" for scope in needed["token"])
+        yield f"<p class=quiet>The token needs the scope {scopes}.</p>"
     if operation["parameters"]:
         yield "<h4>Parameters</h4>"
         yield _fields(
@@ -108,7 +111,7 @@ def _operation(
 
 def _curl(method: str, path: str, operation: _Json, example: object) -> str:
     parts = [f"curl -X {method}" if method != "GET" else "curl"]
-    if operation.get("security") != []:
+    if operation["security"]:
         parts.append('-H "authorization: Bearer $TOKEN"')
     if example is not None:
         parts.append("-H 'content-type: application/json'")

@@ -41,18 +41,19 @@ def documented(*operations: Operation) -> tuple[Operation, ...]:
             method="GET",
             path="/openapi.json",
             name="get_openapi",
+            scope=None,
             summary="Get this document",
             description="OpenAPI 3.1, made of what validates. Needs no token.",
             handler=get_document,
             status=200,
             answer=(dict[str, Any],),
             answer_description="The document.",
-            public=True,
         ),
         Operation(
             method="GET",
             path="/docs",
             name="get_docs",
+            scope=None,
             summary="Read this page",
             description="The document for people, on one page that loads nothing else.",
             handler=get_page,
@@ -60,7 +61,6 @@ def documented(*operations: Operation) -> tuple[Operation, ...]:
             answer=(str,),
             answer_description="The page.",
             answer_media_type="text/html",
-            public=True,
         ),
     )
     return everything

@@ -14,6 +14,7 @@ from webhook.api.operation import Call, Operation, answer
 from webhook.api.problems import CONFLICT
 from webhook.api.text import text
 from webhook.api.views import Accepted, AcceptedBatch
+from webhook.domain.access import Scope
 from webhook.domain.errors import Conflict, FieldError, InvalidInput
 from webhook.domain.event import (
     CALL_BYTES_MAX,
@@ -85,7 +86,7 @@ _batch = msgspec.json.Decoder(EmitBatchInput)
 async def emit(call: Call) -> Response:
     """Accept one event or a batch."""
     key = _key_header(call)
-    given = _decoded(await read_body(call, EMIT_BODY_BYTES_MAX))
+    given = _decoded(call, await read_body(call, EMIT_BODY_BYTES_MAX))
     if isinstance(given, EmitBatchInput):
         return await _emit_batch(call, given.events, key)
     event = _event(given, given.idempotency_key if key is None else _agreed(given, key, ""))
@@ -125,7 +126,7 @@ async def _emit_batch(call: Call, given: list[EmitInput], key: str | None) -> Re
     )
 
 
-def _decoded(body: bytes) -> EmitInput | EmitBatchInput:
+def _decoded(call: Call, body: bytes) -> EmitInput | EmitBatchInput:
     written = json_text(body)
     given: EmitInput | EmitBatchInput
     try:
@@ -138,8 +139,9 @@ def _decoded(body: bytes) -> EmitInput | EmitBatchInput:
         except msgspec.MsgspecError as batch_error:
             raise explained(batch_error, written, EmitBatchInput, _refuse_repeats) from None
     events = given.events if isinstance(given, EmitBatchInput) else [given]
-    _refuse_repeats(parse(_without_long_data(written, events)))
-    return given
+    document = parse(_without_long_data(written, events))
+    _refuse_repeats(document)
+    return call.caller.confine(given, document)
 
 
 def _without_long_data(written: str, events: Sequence[EmitInput]) -> str:
@@ -226,6 +228,7 @@ OPERATION = Operation(
     method="POST",
     path="/v1/events",
     name="emit",
+    scope=Scope.EMIT,
     summary="Emit one event, or a batch",
     description=(
         "Accepted means stored: every endpoint that is subscribed at this moment gets it, or "

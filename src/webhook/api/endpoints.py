@@ -20,10 +20,11 @@ from webhook.api.query import (
 )
 from webhook.api.text import text
 from webhook.api.views import EndpointPage, EndpointsMade, EndpointView, ProbeView, secret_of
+from webhook.domain.access import Scope
 from webhook.domain.endpoint import EndpointInput, EndpointPatch
 from webhook.domain.errors import Conflict, FieldError, InvalidInput, NotFound
 from webhook.domain.event import ID_PATTERN, name_problem
-from webhook.domain.model import EndpointStatus
+from webhook.domain.model import Endpoint, EndpointStatus
 from webhook.ports import EndpointQuery
 
 BATCH_MAX = 100
@@ -53,17 +54,17 @@ _patch = msgspec.json.Decoder(EndpointPatch)
 
 async def add_endpoint(call: Call) -> Response:
     """Make an endpoint."""
-    given = decode(await read_body(call), _input)
+    given = decode(call, await read_body(call), _input)
     try:
         made = await call.context.service.add_endpoint(given)
     except Conflict as error:
         raise _moved(error, "/0", "") from None
-    return answer(201, EndpointView.of(made, secret_of(made)))
+    return answer(201, _view(call, made, made=True))
 
 
 async def add_endpoints(call: Call) -> Response:
     """Make several endpoints, all or none."""
-    given = decode(await read_body(call, BATCH_BODY_BYTES_MAX), _batch).endpoints
+    given = decode(call, await read_body(call, BATCH_BODY_BYTES_MAX), _batch).endpoints
     if not 1 <= len(given) <= BATCH_MAX:
         detail = f"Takes 1 to {BATCH_MAX} endpoints, not {len(given)}."
         raise InvalidInput.at("/endpoints", detail)
@@ -73,13 +74,23 @@ async def add_endpoints(call: Call) -> Response:
         raise error.under("/endpoints") from None
     except Conflict as error:
         raise _moved(error, "", "/endpoints") from None
-    return answer(201, EndpointsMade([EndpointView.of(one, secret_of(one)) for one in made]))
+    return answer(201, EndpointsMade([_view(call, one, made=True) for one in made]))
 
 
 def _moved(error: Conflict, old: str, new: str) -> Conflict:
     """Let pointers begin with ``new`` in place of ``old``."""
     errors = [FieldError(new + e.pointer.removeprefix(old), e.detail) for e in error.errors]
     return Conflict(f"{errors[0].pointer}: {errors[0].detail}", errors) if errors else error
+
+
+def _view(call: Call, endpoint: Endpoint, *, made: bool = False) -> EndpointView:
+    """Return what the caller may see of an endpoint: its secret when it was made just now."""
+    shows_secret = made and call.caller.may(Scope.SECRETS)
+    return EndpointView.of(
+        endpoint,
+        whole_url=call.caller.may(Scope.MANAGE),
+        secret=secret_of(endpoint) if shows_secret else UNSET,
+    )
 
 
 async def list_endpoints(call: Call) -> Response:
@@ -97,24 +108,23 @@ async def list_endpoints(call: Call) -> Response:
             external_id=external_id,
         )
     )
-    views = [EndpointView.of(endpoint) for endpoint in page.items]
+    views = [_view(call, endpoint) for endpoint in page.items]
     return answer(200, EndpointPage(views, next_cursor("endpoints", query, page.after)))
 
 
 async def get_endpoint(call: Call) -> Response:
     """Show one endpoint."""
     tenant = any_tenant(call)
-    return answer(
-        200, EndpointView.of(await call.context.service.get_endpoint(call.id, tenant=tenant))
-    )
+    endpoint = await call.context.service.get_endpoint(call.id, tenant=tenant)
+    return answer(200, _view(call, endpoint))
 
 
 async def update_endpoint(call: Call) -> Response:
     """Change an endpoint."""
     tenant = any_tenant(call)
-    changes = decode(await read_body(call), _patch)
+    changes = decode(call, await read_body(call), _patch)
     changed = await call.context.service.update_endpoint(call.id, changes, tenant=tenant)
-    return answer(200, EndpointView.of(changed))
+    return answer(200, _view(call, changed))
 
 
 async def remove_endpoint(call: Call) -> Response:
@@ -146,10 +156,11 @@ OPERATIONS = (
         method="POST",
         path=_PATH,
         name="add_endpoint",
+        scope=Scope.MANAGE,
         summary="Make an endpoint",
         description=(
-            "Nothing is sent to it yet; try it with a probe. This answer and .../secret are "
-            "the only ones that show the secret."
+            "Nothing is sent to it yet; try it with a probe. This answer and .../secret are the "
+            "only ones that show the secret, to callers that have the scope `secrets`."
         ),
         handler=add_endpoint,
         body=(EndpointInput,),
@@ -163,6 +174,7 @@ OPERATIONS = (
         method="GET",
         path=_PATH,
         name="list_endpoints",
+        scope=Scope.READ,
         summary="List endpoints, oldest first",
         description="One tenant's.",
         handler=list_endpoints,
@@ -175,6 +187,7 @@ OPERATIONS = (
         method="POST",
         path=f"{_PATH}/batch",
         name="add_endpoints",
+        scope=Scope.MANAGE,
         summary="Make several endpoints",
         description="All of them or, if one is wrong or taken, none.",
         handler=add_endpoints,
@@ -189,6 +202,7 @@ OPERATIONS = (
         method="GET",
         path=_ONE,
         name="get_endpoint",
+        scope=Scope.READ,
         summary="Show one endpoint",
         description="Without its secret and the values of its headers.",
         handler=get_endpoint,
@@ -202,6 +216,7 @@ OPERATIONS = (
         method="PATCH",
         path=_ONE,
         name="update_endpoint",
+        scope=Scope.MANAGE,
         summary="Change an endpoint",
         description=(
             "What is left out stays, null clears. What is pending stays pending: an endpoint that "
@@ -220,6 +235,7 @@ OPERATIONS = (
         method="DELETE",
         path=_ONE,
         name="remove_endpoint",
+        scope=Scope.MANAGE,
         summary="Remove an endpoint",
         description="At once; its pending deliveries are canceled.",
         handler=remove_endpoint,
@@ -233,6 +249,7 @@ OPERATIONS = (
         method="POST",
         path=f"{_ONE}/probe",
         name="probe_endpoint",
+        scope=Scope.MANAGE,
         summary="Try an endpoint out",
         description=(
             "Sends exactly one signed request, whatever its status; nothing is stored. It takes a "

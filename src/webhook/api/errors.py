@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from webhook.domain.errors import InvalidInput, PayloadTooLarge, WebhookError
+from typing import Self
+
+from webhook.domain.errors import FieldError, InvalidInput, PayloadTooLarge, WebhookError
 
 
 class Unauthorized(WebhookError):  # noqa: N818 - named after what the caller sees
     """The request bears no valid token."""
+
+
+class Forbidden(WebhookError):  # noqa: N818 - named after what the caller sees
+    """The token may not do that."""
+
+    @classmethod
+    def at(cls, pointer: str, detail: str) -> Self:
+        """Make the error for one field."""
+        return cls(f"{pointer}: {detail}", (FieldError(pointer, detail),))
+
+
+class TooManyRequests(WebhookError):  # noqa: N818 - named after what the caller sees
+    """Requests come too fast."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(f"{message} Try again in {retry_after_s} s.")
+        self.retry_after_s = retry_after_s
 
 
 class TokenNotConfigured(WebhookError):  # noqa: N818 - named after what the caller sees

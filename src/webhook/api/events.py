@@ -22,6 +22,7 @@ from webhook.api.query import (
 )
 from webhook.api.text import text
 from webhook.api.views import DeliveryPage, DeliveryView, EventPage, EventView
+from webhook.domain.access import Scope
 from webhook.domain.errors import InvalidInput
 from webhook.domain.event_types import TYPE_CHARS_MAX, TYPE_PATTERN, type_problem
 from webhook.domain.model import DeliveryStatus
@@ -96,6 +97,7 @@ OPERATIONS = (
         method="GET",
         path="/v1/events",
         name="list_events",
+        scope=Scope.READ,
         summary="List events, newest first",
         description="One tenant's, by type and by the time of accepting them.",
         handler=list_events,
@@ -108,6 +110,7 @@ OPERATIONS = (
         method="GET",
         path="/v1/events/{id}",
         name="get_event",
+        scope=Scope.READ,
         summary="Show one event",
         description="By the id that its caller gave it, or else by ours.",
         handler=get_event,
@@ -121,6 +124,7 @@ OPERATIONS = (
         method="GET",
         path="/v1/events/{id}/deliveries",
         name="list_event_deliveries",
+        scope=Scope.READ,
         summary="List the deliveries of an event",
         description="One for each endpoint that was subscribed when the event was accepted.",
         handler=list_event_deliveries,

@@ -21,12 +21,12 @@ OPERATIONS = (
         method="GET",
         path="/health",
         name="health",
+        scope=None,
         summary="Ask whether all is well",
         description="Reads from the store, so that the answer means something. Needs no token.",
         handler=health,
         status=200,
         answer=(Health,),
         answer_description="The service and its store answer.",
-        public=True,
     ),
 )

@@ -11,6 +11,7 @@ import msgspec
 from webhook.api.operation import JSON, Operation
 from webhook.api.problems import (
     CATALOGUE,
+    FORBIDDEN,
     INTERNAL,
     INVALID,
     MEDIA_TYPE,
@@ -19,6 +20,7 @@ from webhook.api.problems import (
     STORE_FULL,
     STORE_UNAVAILABLE,
     TOO_LARGE,
+    TOO_MANY_REQUESTS,
     UNAUTHORIZED,
     UNSUPPORTED_MEDIA,
     Problem,
@@ -33,6 +35,11 @@ _ABOUT = (
     "Unknown fields, names that stand twice and unknown query parameters are refused. Lists are "
     "paged by cursors, which hold for their tenant and filters only. Times are RFC 3339 in UTC. "
     "Every error is an RFC 9457 problem of one shape."
+)
+_ABOUT_TOKENS = (
+    "The token of the settings, which may do everything, or one that an admin has made. Each "
+    "operation names the scope that it needs; `admin` has all of them. A token that is bound to a "
+    "tenant sees and changes nothing of others: what is theirs is to it as if it did not exist."
 )
 _PATH_PARAMETER = re.compile(r"{(\w+)}")
 _REF = "#/components/schemas/{name}"
@@ -57,7 +64,9 @@ def openapi(operations: Iterable[Operation]) -> _Json:
         "paths": paths,
         "components": {
             "schemas": components,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": _ABOUT_TOKENS}
+            },
         },
         "x-problems": [{**msgspec.to_builtins(p), "type": p.type} for p in CATALOGUE],
     }
@@ -86,8 +95,8 @@ def _operation(
         "parameters": _parameters(operation, components[operation.query.__name__]),
         "responses": _responses(operation, schema_of),
     }
-    if operation.public:
-        described["security"] = []
+    # What stands in the list is a role, which OpenAPI 3.1 lets any kind of token need.
+    described["security"] = [] if operation.scope is None else [{"token": [operation.scope]}]
     if operation.body:
         content: _Json = {"schema": _any_of(operation.body, schema_of)}
         if operation.example is not None:
@@ -138,8 +147,8 @@ def _responses(operation: Operation, schema_of: Mapping[Any, _Json]) -> _Json:
 def _problems(operation: Operation) -> list[Problem]:
     """Return what may go wrong: what the operation says, and what its kind brings with it."""
     found = [*operation.problems, INVALID, STORE_FULL, STORE_UNAVAILABLE, INTERNAL]
-    if not operation.public:
-        found += [UNAUTHORIZED, NO_TOKEN]
+    if operation.scope is not None:
+        found += [UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS, NO_TOKEN]
     if operation.method in {"POST", "PATCH"}:
         found += [NOT_JSON, TOO_LARGE, UNSUPPORTED_MEDIA]
     return found

@@ -11,8 +11,10 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive
 
+from webhook.api.caller import Caller
 from webhook.api.context import RequestContext
 from webhook.api.problems import Problem
+from webhook.domain.access import Scope
 
 JSON = "application/json"
 _encode = msgspec.json.Encoder().encode
@@ -28,6 +30,8 @@ class Call:
     query_string: bytes
     receive: Receive
     id: str
+    caller: Caller
+    request_id: str
 
 
 class NoQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,13 +48,15 @@ class Operation:
     ``query`` and ``body`` are the structs that validate, so that the document tells the truth;
     several types of ``body`` or ``answer`` are alternatives, none is no content; ``other_answer``
     is another good one: its status, its types and what it is. ``headers`` are
-    those that it takes, ``problems`` what may go wrong beside what can with all of its kind;
-    ``public`` ones need no token.
+    those that it takes, ``problems`` what may go wrong beside what can with all of its kind.
+    ``scope`` is what the caller's token needs, None that no token is asked for; what concerns the
+    ``whole`` service is refused to tokens that are bound to a tenant.
     """
 
     method: str
     path: str
     name: str
+    scope: Scope | None
     summary: str
     description: str
     handler: Handler
@@ -63,7 +69,7 @@ class Operation:
     body: tuple[type[msgspec.Struct], ...] = ()
     headers: Mapping[str, str] = MappingProxyType({})
     problems: tuple[Problem, ...] = ()
-    public: bool = False
+    whole: bool = False
     example: str | None = None
 
 

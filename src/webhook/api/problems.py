@@ -7,7 +7,6 @@ that begins with ``?`` names a query parameter, any other names a header.
 from __future__ import annotations
 
 import logging
-import os
 from typing import Annotated
 
 import msgspec
@@ -15,13 +14,16 @@ from msgspec import Meta
 from starlette.responses import Response
 
 from webhook.api.errors import (
+    Forbidden,
     MethodNotAllowed,
     NoSuchPath,
     NotJson,
     TokenNotConfigured,
+    TooManyRequests,
     Unauthorized,
     UnsupportedMedia,
 )
+from webhook.api.request_id import new_request_id
 from webhook.domain.errors import (
     Conflict,
     FieldError,
@@ -66,6 +68,7 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True):
             "anything else a header."
         ),
     ]
+    request_id: Annotated[str, Meta(description="The request's, as in its X-Request-Id header.")]
 
 
 NOT_JSON = Problem(
@@ -73,6 +76,12 @@ NOT_JSON = Problem(
 )
 UNAUTHORIZED = Problem(
     "unauthorized", 401, "No valid token", "Send authorization: Bearer with the service's token."
+)
+FORBIDDEN = Problem(
+    "forbidden",
+    403,
+    "Not allowed",
+    "Use a token that has the scope and is for that tenant; an admin makes one at /v1/tokens.",
 )
 NOT_FOUND = Problem(
     "not-found", 404, "Not found", "Check the path, the id, and the tenant that it belongs to."
@@ -91,6 +100,9 @@ TOO_LARGE = Problem(
     413,
     "Too large",
     "Send fewer events in a call, or a reference in place of the data.",
+)
+TOO_MANY_REQUESTS = Problem(
+    "too-many-requests", 429, "Too many requests", "Wait for as long as Retry-After says."
 )
 UNSUPPORTED_MEDIA = Problem(
     "unsupported-media",
@@ -134,6 +146,7 @@ NO_TOKEN = Problem(
 PROBLEMS: dict[type[WebhookError], Problem] = {
     NotJson: NOT_JSON,
     Unauthorized: UNAUTHORIZED,
+    Forbidden: FORBIDDEN,
     NotFound: NOT_FOUND,
     NoSuchPath: NOT_FOUND,
     MethodNotAllowed: METHOD_NOT_ALLOWED,
@@ -141,6 +154,7 @@ PROBLEMS: dict[type[WebhookError], Problem] = {
     PayloadTooLarge: TOO_LARGE,
     UnsupportedMedia: UNSUPPORTED_MEDIA,
     InvalidInput: INVALID,
+    TooManyRequests: TOO_MANY_REQUESTS,
     StoreFull: STORE_FULL,
     NotSupported: NOT_SUPPORTED,
     StoreUnavailable: STORE_UNAVAILABLE,
@@ -149,38 +163,38 @@ PROBLEMS: dict[type[WebhookError], Problem] = {
 CATALOGUE = (*dict.fromkeys(PROBLEMS.values()), INTERNAL)
 
 
-def problem_response(error: Exception) -> Response:
+def problem_response(error: Exception, request_id: str | None = None) -> Response:
     """Return the answer to an error, found along its class hierarchy.
 
-    What is not meant for the caller becomes a 500 with an id, under which the log has it.
+    What is not meant for the caller becomes a 500, and the log has it under the request's id.
     """
+    request_id = request_id or new_request_id()
     problem = next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), None)
     if problem is None or not isinstance(error, WebhookError):
-        return _internal(error)
+        _log.error("error %s", request_id, exc_info=error)
+        sentence = f"Something went wrong here; the log has it as {request_id}."
+        return _response(INTERNAL, sentence, request_id)
     if isinstance(error, StoreUnavailable):
         # What a database said is for the log; it may name hosts and paths.
-        _log.warning("store unavailable: %s", error)
+        _log.warning("store unavailable in %s: %s", request_id, error)
         kind = StoreFull if problem is STORE_FULL else StoreUnavailable
-        sentence = kind().message
-        return _response(problem, sentence, headers={"retry-after": str(error.retry_after_s)})
+        headers = {"retry-after": str(error.retry_after_s)}
+        return _response(problem, kind().message, request_id, headers=headers)
     headers = {}
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = "Bearer"
     elif isinstance(error, MethodNotAllowed):
         headers["allow"] = error.allow
+    elif isinstance(error, TooManyRequests):
+        headers["retry-after"] = str(error.retry_after_s)
     detail = f"{error.message} {problem.remedy}" if problem is NO_TOKEN else error.message
-    return _response(problem, detail, error.errors, headers)
-
-
-def _internal(error: Exception) -> Response:
-    error_id = os.urandom(6).hex()
-    _log.error("error %s", error_id, exc_info=error)
-    return _response(INTERNAL, f"Something went wrong here; the log has it as {error_id}.")
+    return _response(problem, detail, request_id, error.errors, headers)
 
 
 def _response(
     problem: Problem,
     detail: str,
+    request_id: str,
     errors: tuple[FieldError, ...] = (),
     headers: dict[str, str] | None = None,
 ) -> Response:
@@ -190,6 +204,7 @@ def _response(
         status=problem.status,
         detail=_encodable(detail),
         errors=[FieldError(_encodable(e.pointer), _encodable(e.detail)) for e in errors],
+        request_id=request_id,
     )
     content = msgspec.json.encode(document)
     return Response(content, problem.status, headers=headers, media_type=MEDIA_TYPE)

@@ -47,18 +47,30 @@ class AnyTenantQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     tenant: AnyTenant | UnsetType = UNSET
 
 
-class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every list takes."""
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which page of a list."""
 
-    tenant: Tenant = TENANT_DEFAULT
     limit: Limit = LIMIT_DEFAULT
     cursor: Cursor | UnsetType = UNSET
 
 
-def parse_query[T: msgspec.Struct](call: Call, kind: type[T]) -> T:
-    """Return the query parameters as ``kind``.
+class ListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every list takes of what belongs to a tenant."""
 
-    Raises ``InvalidInput`` whose pointer is the parameter's name behind a question mark.
+    tenant: Tenant = TENANT_DEFAULT
+
+
+class AnyTenantListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every list takes of what may belong to nobody."""
+
+    tenant: AnyTenant | UnsetType = UNSET
+
+
+def parse_query[T: msgspec.Struct](call: Call, kind: type[T]) -> T:
+    """Return the query parameters as ``kind``, in the tenant of the caller.
+
+    Raises ``InvalidInput``, or ``Forbidden`` for another tenant; the pointer is the parameter's
+    name behind a question mark.
     """
     given: dict[str, str | int] = {**_pairs(call.query_string)}
     # By hand, since msgspec's lax mode would take a number for a time as well.
@@ -71,7 +83,7 @@ def parse_query[T: msgspec.Struct](call: Call, kind: type[T]) -> T:
         raise InvalidInput.at("?" + field.pointer[1:], field.detail) from None
     if "tenant" in given and (problem := tenant_problem(str(given["tenant"]))):
         raise InvalidInput.at("?tenant", problem)
-    return query
+    return call.caller.confine(query, given, "?")
 
 
 def _pairs(query_string: bytes) -> dict[str, str]:
@@ -96,7 +108,7 @@ def epoch_ms(at: datetime | UnsetType) -> int | None:
     return None if at is UNSET else round(at.timestamp() * 1000)
 
 
-def next_cursor(list_name: str, query: ListQuery, after: str | None) -> str | None:
+def next_cursor(list_name: str, query: PageQuery, after: str | None) -> str | None:
     """Return the cursor of the page that begins at a store's ``after``; None at the end."""
     if after is None:
         return None
@@ -104,7 +116,7 @@ def next_cursor(list_name: str, query: ListQuery, after: str | None) -> str | No
     return base64.urlsafe_b64encode(_digest(list_name, query, raw) + raw).decode().rstrip("=")
 
 
-def after_of(list_name: str, query: ListQuery) -> str | None:
+def after_of(list_name: str, query: PageQuery) -> str | None:
     """Return the store's ``after`` inside a query's cursor, None without one.
 
     Raises ``InvalidInput`` for a cursor that is damaged, or of another list, tenant or filter.
@@ -126,7 +138,7 @@ def after_of(list_name: str, query: ListQuery) -> str | None:
     return after
 
 
-def _digest(list_name: str, query: ListQuery, after: bytes) -> bytes:
+def _digest(list_name: str, query: PageQuery, after: bytes) -> bytes:
     # A check against mistakes, not a secret: whoever may list may begin anywhere in the list.
     binding = msgspec.structs.asdict(query)
     del binding["limit"], binding["cursor"]

@@ -31,6 +31,7 @@ from webhook.api.recovery_views import (
     RecoveryView,
 )
 from webhook.api.text import text
+from webhook.domain.access import Scope
 from webhook.domain.errors import InvalidInput
 from webhook.domain.event import TENANT_DEFAULT, TENANT_PATTERN, tenant_problem
 from webhook.domain.event_types import TYPE_CHARS_MAX, TYPE_PATTERN, type_problem
@@ -96,7 +97,7 @@ _replay = msgspec.json.Decoder(ReplayInput)
 async def recover_endpoint(call: Call) -> Response:
     """Send an endpoint what it failed to take, or missed."""
     tenant = any_tenant(call)
-    given = decode(await read_body(call), _recover)
+    given = decode(call, await read_body(call), _recover)
     service = call.context.service
     since, until = round(given.since.timestamp() * 1000), epoch_ms(given.until)
     which = RecoveryKind(given.which.value)
@@ -113,7 +114,7 @@ async def recover_endpoint(call: Call) -> Response:
 
 async def replay_deliveries(call: Call) -> Response:
     """Send once more whatever matches."""
-    given = decode(await read_body(call), _replay)
+    given = decode(call, await read_body(call), _replay)
     _check(given)
     query = DeliveryQuery(
         tenant=given.tenant,
@@ -180,6 +181,7 @@ OPERATIONS = (
         method="POST",
         path="/v1/endpoints/{id}/recover",
         name="recover_endpoint",
+        scope=Scope.MANAGE,
         summary="Send an endpoint what it failed to take, or missed",
         description=_STARTED,
         handler=recover_endpoint,
@@ -196,6 +198,7 @@ OPERATIONS = (
         method="POST",
         path="/v1/deliveries/replay",
         name="replay_deliveries",
+        scope=Scope.MANAGE,
         summary="Send once more whatever matches",
         description=(
             "Every finished delivery that GET /v1/deliveries would list with these filters gets a "
@@ -214,6 +217,7 @@ OPERATIONS = (
         method="GET",
         path="/v1/recoveries",
         name="list_recoveries",
+        scope=Scope.READ,
         summary="List recoveries, newest first",
         description="One tenant's; those that ended are kept as long as events.",
         handler=list_recoveries,
@@ -227,6 +231,7 @@ OPERATIONS = (
         method="GET",
         path=_ONE,
         name="get_recovery",
+        scope=Scope.READ,
         summary="Show one recovery",
         description="With what it has done so far.",
         handler=get_recovery,
@@ -240,6 +245,7 @@ OPERATIONS = (
         method="POST",
         path=f"{_ONE}/cancel",
         name="cancel_recovery",
+        scope=Scope.MANAGE,
         summary="Stop a recovery",
         description="What it has done stays done. One that has ended is left as it is.",
         handler=cancel_recovery,

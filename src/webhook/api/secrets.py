@@ -14,6 +14,7 @@ from webhook.api.operation import Call, Operation, answer
 from webhook.api.problems import CONFLICT, NOT_FOUND, NOT_SUPPORTED
 from webhook.api.query import AnyTenantQuery
 from webhook.api.views import Time, shown_secret
+from webhook.domain.access import Scope
 from webhook.domain.endpoint import Signature
 from webhook.domain.event import rfc3339
 from webhook.domain.model import Endpoint
@@ -104,14 +105,14 @@ async def get_secret(call: Call) -> Response:
     tenant = any_tenant(call)
     await refuse_body(call)
     service = call.context.service
-    endpoint = await service.get_endpoint(call.id, tenant=tenant)
+    endpoint = await service.read_secrets(call.id, tenant=tenant)
     return answer(200, SecretView.of(endpoint, service.now_ms()))
 
 
 async def rotate_secret(call: Call) -> Response:
     """Sign with another secret."""
     tenant = any_tenant(call)
-    given = decode(await read_body(call), _rotate)
+    given = decode(call, await read_body(call), _rotate)
     service = call.context.service
     endpoint = await service.rotate_secret(
         call.id,
@@ -130,6 +131,7 @@ OPERATIONS = (
         method="POST",
         path=_PATH,
         name="get_secret",
+        scope=Scope.SECRETS,
         summary="Show an endpoint's secret",
         description=(
             "What its receiver verifies signatures with. A POST, so that no cache and no history "
@@ -146,6 +148,7 @@ OPERATIONS = (
         method="POST",
         path=f"{_PATH}/rotate",
         name="rotate_secret",
+        scope=Scope.SECRETS,
         summary="Rotate an endpoint's secret",
         description=(
             "Requests carry a signature of the new secret and, for overlap_s, of each old one, so "

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from webhook.api.body import refuse_body
 from webhook.api.operation import Call, Operation, answer
 from webhook.api.views import SendingView
+from webhook.domain.access import Scope
 
 
 async def get_sending(call: Call) -> Response:
@@ -33,6 +34,7 @@ OPERATIONS = (
         method="GET",
         path=_PATH,
         name="get_sending",
+        scope=Scope.READ,
         summary="Ask whether sending is paused",
         description="For all tenants.",
         handler=get_sending,
@@ -44,6 +46,8 @@ OPERATIONS = (
         method="POST",
         path=f"{_PATH}/pause",
         name="pause_sending",
+        scope=Scope.ADMIN,
+        whole=True,
         summary="Pause all sending",
         description=(
             "For all tenants. Events are still accepted and wait, no retry is used up. What is "
@@ -58,6 +62,8 @@ OPERATIONS = (
         method="POST",
         path=f"{_PATH}/resume",
         name="resume_sending",
+        scope=Scope.ADMIN,
+        whole=True,
         summary="Resume sending",
         description="What waited goes out first.",
         handler=resume_sending,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -132,12 +133,18 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
-    """A receiver, without its secrets and without the values of its headers."""
+    """A receiver, without its secrets and the values of its headers."""
 
     id: str
     tenant: str
     external_id: str | None
-    url: str
+    url: Annotated[
+        str,
+        Meta(
+            description="Whole for callers that have the scope `manage`, since many a receiver's "
+            "URL is its password; scheme and host for others."
+        ),
+    ]
     name: str | None
     description: str | None
     event_types: tuple[str, ...]
@@ -161,20 +168,22 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     secret: Annotated[
         str | UnsetType | None,
         Meta(
-            description="Only when the endpoint is made; null for v1a, and if the service's own "
-            "secret signs."
+            description="Only when the endpoint is made, for callers that have the scope "
+            "`secrets`; null for v1a, and if the service's own secret signs."
         ),
     ] = UNSET
 
     @classmethod
-    def of(cls, endpoint: Endpoint, secret: str | UnsetType | None = UNSET) -> Self:
+    def of(
+        cls, endpoint: Endpoint, *, whole_url: bool, secret: str | UnsetType | None = UNSET
+    ) -> Self:
         """Make the view of an endpoint; ``secret`` is shown when given."""
         newest = endpoint.secrets[0] if endpoint.secrets else None
         return cls(
             id=endpoint.id,
             tenant=endpoint.tenant,
             external_id=endpoint.external_id,
-            url=endpoint.url,
+            url=endpoint.url if whole_url else _origin(endpoint.url),
             name=endpoint.name,
             description=endpoint.description,
             event_types=endpoint.event_types,
@@ -365,6 +374,11 @@ class Health(msgspec.Struct, frozen=True):
     """The service and its store answer."""
 
     status: Annotated[str, Meta(extra_json_schema={"const": "ok"})] = "ok"
+
+
+def _origin(url: str) -> str:
+    scheme, host, *_ = urlsplit(url)
+    return f"{scheme}://{host}"
 
 
 def _time(at_ms: int | None) -> str | None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from webhook.cli.access import tokens
 from webhook.cli.emit import emit
 from webhook.cli.flags import with_settings
 from webhook.cli.migrate import migrate
@@ -48,3 +49,4 @@ app.command()(with_settings("api_token", "store")(emit))
 app.command()(with_settings("store")(migrate))
 app.command()(with_settings("store")(pause))
 app.command()(with_settings("store")(resume))
+app.add_typer(tokens, name="tokens")

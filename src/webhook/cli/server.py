@@ -80,7 +80,14 @@ def _config(
     settings: Settings, token: str | None, service: WebhookRuntimeService
 ) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(ApiSettings(token, insecure=settings.insecure), service),
+        create_app(
+            ApiSettings(
+                token,
+                insecure=settings.insecure,
+                requests_per_second=settings.requests_per_second,
+            ),
+            service,
+        ),
         lifespan="off",
         ws="none",
         access_log=False,

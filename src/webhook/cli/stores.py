@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from webhook import create_in_memory_webhook_persistence
 from webhook.adapters.sqlite import create_sqlite_webhook_persistence
 from webhook.adapters.sqlite.look import missing_migrations
-from webhook.domain.errors import SchemaError, StoreUnavailable
+from webhook.adapters.system import SystemChance, SystemClock
+from webhook.cli.terminal import fail
+from webhook.domain.access import Actor
+from webhook.domain.errors import SchemaError, StoreUnavailable, WebhookError
+from webhook.domain.ids import KeyMaker
+from webhook.engine.access import Access, acting
 from webhook.ports import WebhookPersistence
 from webhook.settings import StoreAddress
 
@@ -30,6 +37,54 @@ async def look(address: StoreAddress) -> list[str]:
         return []
     with naming(address):
         return await missing_migrations(address.path)
+
+
+def operate[T](
+    address: StoreAddress, work: Callable[[WebhookPersistence], Awaitable[T]], *, instead: str
+) -> T:
+    """Do something to a store that is there, as an operator at the machine; or end the command.
+
+    ``instead`` is the request to a server that would do the same.
+    """
+    if address.path is None:
+        fail(f"memory:// lives in its server alone: {instead} there.")
+    if not Path(address.path).exists():
+        fail(f"{address}: there is no such file.")
+    try:
+        return asyncio.run(_operate(address, work))
+    except WebhookError as error:
+        fail(error.message)
+
+
+async def _operate[T](
+    address: StoreAddress, work: Callable[[WebhookPersistence], Awaitable[T]]
+) -> T:
+    persistence, _ = await find_store(address)
+    try:
+        with naming(address):
+            if persistence.init is not None:
+                await persistence.init()
+        with acting(Actor(name="cli")):
+            return await work(persistence)
+    finally:
+        if persistence.close is not None:
+            await persistence.close()
+
+
+def access_of(persistence: WebhookPersistence) -> Access:
+    """Return the tokens and the audit log of a store that is open."""
+    chance = SystemChance()
+    return Access(
+        persistence.access_store,
+        clock=SystemClock(),
+        chance=chance,
+        keys=KeyMaker(chance.random_bytes),
+        initialize=_is_open,
+    )
+
+
+async def _is_open() -> None:
+    """Find that there is nothing to open."""
 
 
 @contextmanager

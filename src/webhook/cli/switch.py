@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
-
 from webhook.adapters.system import SystemClock
-from webhook.cli.stores import find_store, naming
-from webhook.cli.terminal import fail, stdout
-from webhook.domain.errors import WebhookError
+from webhook.cli.stores import access_of, operate
+from webhook.cli.terminal import stdout
+from webhook.ports import WebhookPersistence
 from webhook.settings import Settings, StoreAddress
 
 
@@ -31,27 +28,13 @@ def resume(settings: Settings) -> None:
 
 
 def _switch(address: StoreAddress, *, paused: bool) -> None:
-    if address.path is None:
-        fail("memory:// lives in its server alone: POST /v1/sending/pause there.")
-    if not Path(address.path).exists():
-        fail(f"{address}: there is no such file.")
-    try:
-        asyncio.run(_turn(address, paused=paused))
-    except WebhookError as error:
-        fail(error.message)
-
-
-async def _turn(address: StoreAddress, *, paused: bool) -> None:
-    persistence, _ = await find_store(address)
-    deliveries = persistence.delivery_store
-    try:
-        with naming(address):
-            if persistence.init is not None:
-                await persistence.init()
+    async def turn(persistence: WebhookPersistence) -> None:
+        switch = persistence.delivery_store
+        async with access_of(persistence).changing("sending.pause" if paused else "sending.resume"):
             if paused:
-                await deliveries.pause_sending(SystemClock().now_ms())
+                await switch.pause_sending(SystemClock().now_ms())
             else:
-                await deliveries.resume_sending()
-    finally:
-        if persistence.close is not None:
-            await persistence.close()
+                await switch.resume_sending()
+
+    wish = f"POST /v1/sending/{'pause' if paused else 'resume'}"
+    operate(address, turn, instead=wish)

@@ -100,6 +100,9 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "event is kept, whatever retention_days says."
         ),
     ] = 30.0
+    audit_days: Annotated[
+        float, Meta(description="How long entries of the audit log are kept.")
+    ] = 365.0
     allow_private_hosts: Annotated[
         bool, Meta(description="Let endpoints be on private and loopback addresses.")
     ] = False
@@ -138,6 +141,7 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         _within("lease_ms", self.lease_ms, LEASE_MS_MIN, 900_000)
         _within("retention_days", self.retention_days, 1, 36_500)
         _within("pending_days", self.pending_days, 1, 36_500)
+        _within("audit_days", self.audit_days, 1, 36_500)
         for delay in self.retry_schedule_s or ():
             _within("retry_schedule_s", delay, 0, DELAY_MAX_MS / 1000)
         if len(self.retry_schedule_s or ()) > RETRIES_MAX:

@@ -32,7 +32,8 @@ class DeliveryRef(NamedTuple):
         return f"dlv_{self.endpoint_id.removeprefix('ep_')}{self.key}"
 
 
-def _encode(number: int, chars: int) -> str:
+def encode(number: int, chars: int) -> str:
+    """Return a number as so many letters and digits, the highest first."""
     return "".join(ALPHABET[(number >> shift) & 31] for shift in range(5 * (chars - 1), -1, -5))
 
 
@@ -55,12 +56,12 @@ class KeyMaker:
             self._last_ms = now_ms
             # The top bit stays free, so that counting up cannot wrap within a millisecond.
             self._chance = int.from_bytes(self._random_bytes(10)) >> 1
-        return _encode(now_ms, TIME_CHARS) + _encode(self._chance, KEY_CHARS - TIME_CHARS)
+        return encode(now_ms, TIME_CHARS) + encode(self._chance, KEY_CHARS - TIME_CHARS)
 
 
 def key_floor(at_ms: int) -> str:
     """Return the smallest key that can be made at ``at_ms``: a bound for time ranges."""
-    return _encode(max(0, at_ms), TIME_CHARS) + ALPHABET[0] * (KEY_CHARS - TIME_CHARS)
+    return encode(max(0, at_ms), TIME_CHARS) + ALPHABET[0] * (KEY_CHARS - TIME_CHARS)
 
 
 def key_time_ms(key: str) -> int:

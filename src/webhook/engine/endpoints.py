@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from msgspec import UNSET
+
 from webhook.domain.config import WebhookConfig
 from webhook.domain.endpoint import (
     EndpointInput,
@@ -18,6 +20,7 @@ from webhook.domain.event import WebhookEvent
 from webhook.domain.ids import KeyMaker, is_endpoint_id
 from webhook.domain.model import Endpoint
 from webhook.domain.secret import OVERLAP_S_DEFAULT, SignatureVersion, SigningSecret
+from webhook.engine.access import Access
 from webhook.engine.hints import Hints
 from webhook.engine.pointers import of_the_only_one
 from webhook.engine.probe import ProbeResult, probe
@@ -54,6 +57,8 @@ class EndpointService:
         self.config = config
         self._persistence = persistence
         self._endpoints = persistence.endpoint_store
+        self._deliveries = persistence.delivery_store
+        self._recoveries = persistence.recovery_store
         self._sender = sender
         self._wake_queue = Hints(wake_queue)
         self._clock = clock
@@ -61,6 +66,13 @@ class EndpointService:
         self._crypto = crypto
         self._keys = KeyMaker(chance.random_bytes)
         self._rules = config.url_rules
+        self.access = Access(
+            persistence.access_store,
+            clock=clock,
+            chance=chance,
+            keys=self._keys,
+            initialize=self.initialize,
+        )
         self._ready = False
 
     def now_ms(self) -> int:
@@ -85,7 +97,8 @@ class EndpointService:
         made = await self._make_endpoint(endpoint, now)
         await self.initialize()
         try:
-            await self._endpoints.add([made])
+            async with self.access.changing("endpoint.create", made):
+                await self._endpoints.add([made])
         except Conflict as error:
             raise of_the_only_one(error) from None
         return made
@@ -101,7 +114,8 @@ class EndpointService:
                 raise error.under(f"/{index}") from None
         await self.initialize()
         if made:
-            await self._endpoints.add(made)
+            async with self.access.changing("endpoint.create", *made):
+                await self._endpoints.add(made)
         return made
 
     async def _make_endpoint(self, given: EndpointInput, now: int) -> Endpoint:
@@ -148,7 +162,9 @@ class EndpointService:
             reserved_headers=(self.config.signature_header,),
         )
         self._check_limits(changed)
-        await self._endpoints.update(changed)
+        given = [name for name in changes.__struct_fields__ if getattr(changes, name) is not UNSET]
+        async with self.access.changing("endpoint.update", changed, detail=" ".join(given)):
+            await self._endpoints.update(changed)
         if _lets_more_through(changed, endpoint):
             await self._wake_queue.wake(0)
         return changed
@@ -177,7 +193,8 @@ class EndpointService:
         value = await self._take_secret(secret, signature)
         now = self._clock.now_ms()
         changed = rotated(endpoint, SigningSecret(value), old, overlap_s=overlap_s, now=now)
-        await self._endpoints.update(changed)
+        async with self.access.changing("secret.rotate", changed):
+            await self._endpoints.update(changed)
         return changed
 
     async def remove_endpoint(self, endpoint_id: str, *, tenant: str | None = None) -> bool:
@@ -185,7 +202,14 @@ class EndpointService:
         await self.initialize()
         if not is_endpoint_id(endpoint_id):
             return False
-        return await self._endpoints.remove(tenant, endpoint_id, self._clock.now_ms())
+        now = self._clock.now_ms()
+        if not self.access.audits:
+            return await self._endpoints.remove(tenant, endpoint_id, now)
+        found = await self._endpoints.get(tenant, endpoint_id)
+        if found is None:
+            return False
+        async with self.access.changing("endpoint.remove", found):
+            return await self._endpoints.remove(tenant, endpoint_id, now)
 
     async def get_endpoint(self, endpoint_id: str, *, tenant: str | None = None) -> Endpoint:
         """Return an endpoint, its secrets included; raises ``NotFound``."""
@@ -196,6 +220,12 @@ class EndpointService:
         if found is None:
             raise NotFound(f"There is no endpoint {endpoint_id[:64]!r}.")
         return found
+
+    async def read_secrets(self, endpoint_id: str, *, tenant: str | None = None) -> Endpoint:
+        """Return an endpoint for somebody who reads its secrets: that is audited."""
+        endpoint = await self.get_endpoint(endpoint_id, tenant=tenant)
+        await self.access.record("secret.read", endpoint)
+        return endpoint
 
     async def list_endpoints(self, query: EndpointQuery | None = None) -> Page[Endpoint]:
         """Return one page of a tenant's endpoints, oldest first."""

@@ -8,7 +8,6 @@ from typing import Literal, overload
 
 import msgspec
 
-from webhook.domain.config import WebhookConfig
 from webhook.domain.errors import (
     InvalidInput,
     NotFound,
@@ -31,15 +30,9 @@ from webhook.engine.endpoints import EndpointService
 from webhook.ports import (
     CANCELED_BY_HAND,
     ENDPOINT_REMOVED,
-    Chance,
-    Clock,
-    Crypto,
     DeliveryQuery,
     Page,
     RecoveryQuery,
-    Sender,
-    WakeQueue,
-    WebhookPersistence,
     WebhookRecoveryStore,
 )
 
@@ -59,29 +52,8 @@ _COUNT_SCANS_MAX = 20
 class RecoveryService(EndpointService):
     """What is done by hand to deliveries, one or many."""
 
-    def __init__(
-        self,
-        config: WebhookConfig,
-        *,
-        persistence: WebhookPersistence,
-        sender: Sender,
-        wake_queue: WakeQueue,
-        clock: Clock,
-        chance: Chance,
-        crypto: Crypto,
-    ) -> None:
-        super().__init__(
-            config,
-            persistence=persistence,
-            sender=sender,
-            wake_queue=wake_queue,
-            clock=clock,
-            chance=chance,
-            crypto=crypto,
-        )
-        self._deliveries = persistence.delivery_store
-        self._recoveries = persistence.recovery_store
-        self._recovery_due: asyncio.Event | None = None
+    # Set when a piece is due, where a background loop waits for it.
+    _recovery_due: asyncio.Event | None = None
 
     # --- one delivery -----------------------------------------------------------------------------
 
@@ -105,7 +77,8 @@ class RecoveryService(EndpointService):
         before = await self.get_delivery(delivery_id, tenant=tenant)
         if before.status is DeliveryStatus.PENDING:
             return before, False
-        replayed = await self._deliveries.replay(tenant, before.ref, self._clock.now_ms())
+        async with self.access.changing("delivery.replay", before):
+            replayed = await self._deliveries.replay(tenant, before.ref, self._clock.now_ms())
         if replayed is None:
             raise NotFound(f"There is no delivery {delivery_id[:64]!r}.")
         await self._wake_queue.wake(0)
@@ -123,7 +96,8 @@ class RecoveryService(EndpointService):
         if before.status is not DeliveryStatus.PENDING:
             return before, False
         now = self._clock.now_ms()
-        after = await self._deliveries.cancel(tenant, before.ref, now, CANCELED_BY_HAND)
+        async with self.access.changing("delivery.cancel", before):
+            after = await self._deliveries.cancel(tenant, before.ref, now, CANCELED_BY_HAND)
         if after is None:
             raise NotFound(f"There is no delivery {delivery_id[:64]!r}.")
         # It may have come to another end just before.
@@ -248,7 +222,8 @@ class RecoveryService(EndpointService):
         if not before.running:
             return before, False
         now = self._clock.now_ms()
-        after = await store.cancel(tenant, recovery_id, now, CANCELED_BY_HAND)
+        async with self.access.changing("recovery.cancel", before):
+            after = await store.cancel(tenant, recovery_id, now, CANCELED_BY_HAND)
         if after is None:
             raise NotFound(f"There is no recovery {recovery_id[:64]!r}.")
         return after, after.reason == CANCELED_BY_HAND
@@ -291,7 +266,8 @@ class RecoveryService(EndpointService):
     ) -> Recovery | RecoveryCount:
         if dry_run:
             return await self._count(store, recovery)
-        started = await store.start(recovery)
+        async with self.access.changing("recovery.start", recovery, detail=recovery.kind):
+            started = await store.start(recovery)
         before = started
         if started.id == recovery.id and not started.cursor:
             try:

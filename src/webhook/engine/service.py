@@ -343,6 +343,7 @@ class WebhookService(SwitchService, RecoveryService):
                 break
         if self._recoveries is not None:
             await self._recoveries.remove_ended(before, SWEEP_ROWS)
+        await self.access.sweep(now - round(self.config.audit_days * _DAY_MS), SWEEP_ROWS)
         if not self.runs_here:
             await self.recover_some(pieces=recovery_pieces)
         return total

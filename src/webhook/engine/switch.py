@@ -28,13 +28,15 @@ class SwitchService(EndpointService):
         that it may take a second, and as long as an attempt, until all is quiet.
         """
         await self.initialize()
-        await self._persistence.delivery_store.pause_sending(self._clock.now_ms())
+        async with self.access.changing("sending.pause"):
+            await self._persistence.delivery_store.pause_sending(self._clock.now_ms())
         return await self.sending_status()
 
     async def resume_sending(self) -> SendingStatus:
         """Go on, with what waited first."""
         await self.initialize()
-        await self._persistence.delivery_store.resume_sending()
+        async with self.access.changing("sending.resume"):
+            await self._persistence.delivery_store.resume_sending()
         await self._wake_queue.wake(0)
         return await self.sending_status()
 

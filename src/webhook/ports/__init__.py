@@ -3,6 +3,11 @@
 The docstrings are the contract.
 """
 
+from webhook.ports.access import (
+    AuditQuery,
+    TokenQuery,
+    WebhookAccessStore,
+)
 from webhook.ports.crypto import Crypto
 from webhook.ports.records import (
     CANCELED_BY_HAND,
@@ -57,6 +62,7 @@ __all__ = [
     "SWEEP_AHEAD_MS",
     "AcceptResult",
     "AcceptedEvent",
+    "AuditQuery",
     "Chance",
     "Claim",
     "ClaimRequest",
@@ -73,8 +79,10 @@ __all__ = [
     "RecoveryQuery",
     "Sender",
     "SweepReport",
+    "TokenQuery",
     "WaitEvent",
     "WakeQueue",
+    "WebhookAccessStore",
     "WebhookDeliveryStore",
     "WebhookEndpointStore",
     "WebhookPersistence",

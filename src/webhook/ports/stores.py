@@ -14,6 +14,7 @@ import msgspec
 from webhook.domain.ids import DeliveryRef
 from webhook.domain.lifecycle import Settlement
 from webhook.domain.model import Delivery, Endpoint, Event, NewEvent
+from webhook.ports.access import WebhookAccessStore
 from webhook.ports.records import (
     AcceptResult,
     Claim,
@@ -215,13 +216,14 @@ class WebhookPersistence(msgspec.Struct, kw_only=True):
     """The two stores, and how to open and close what is behind them.
 
     ``joint`` says that both keep their rows in one place, so that an accept needs no match first.
-    ``recovery_store`` is an extra that lies with the deliveries; without it, what needs it is
-    refused.
+    ``recovery_store`` is an extra that lies with the deliveries, ``access_store`` one that may lie
+    anywhere; without them, what needs them is refused.
     """
 
     endpoint_store: WebhookEndpointStore
     delivery_store: WebhookDeliveryStore
     joint: bool = False
     recovery_store: WebhookRecoveryStore | None = None
+    access_store: WebhookAccessStore | None = None
     init: Callable[[], Awaitable[None]] | None = None
     close: Callable[[], Awaitable[None]] | None = None

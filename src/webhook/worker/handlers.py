@@ -104,7 +104,12 @@ async def fetch(request: Any, env: Any, ctx: Any) -> Any:
         # What the platform makes of an exception may show a traceback.
         return await run_asgi(problem_response(error), request)
     context = RequestContext(
-        service=service, wait_until=ctx.waitUntil, token=service.settings.api_token
+        service=service,
+        wait_until=ctx.waitUntil,
+        settings=ApiSettings(
+            service.settings.api_token, requests_per_second=service.settings.requests_per_second
+        ),
+        source=request.headers.get("cf-connecting-ip"),
     )
     return await run_asgi(app, request, **{SCOPE_KEY: context})
 

@@ -1,8 +1,9 @@
 """Calls of other Workers over a service binding: no HTTP, no token.
 
-Who is calling stands in the binding's ``props``: the ``tenant`` that its calls are confined to, and
-its ``scopes``. Each call runs the API's own operation, so that values are checked and shown in one
-way; secrets do not cross it, since no method asks for them.
+Who is calling stands in the binding's ``props``: a ``name`` for the audit log, the ``tenant`` that
+its calls are confined to, and its ``scopes``. Each call runs the API's own operation as that
+caller, so that values are checked and shown in one way; secrets do not cross it, since no method
+asks for them and no binding may.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from urllib.parse import urlencode
 
 from webhook.adapters.cloudflare.rejected import Rejected
 from webhook.api import SCOPE_KEY, RequestContext
+from webhook.api.caller import Caller as ApiCaller
+from webhook.domain.access import Scope
 from webhook.domain.event import TENANT_DEFAULT
 from webhook.worker.handlers import WorkerService, app
 
-SCOPES_DEFAULT = ("emit", "read")
-_TOKEN = "service binding"  # noqa: S105 - the call never leaves the process
+SCOPES_DEFAULT = (Scope.EMIT, Scope.READ)
+# Whatever stands in the props.
+SCOPES_MAX = frozenset({Scope.EMIT, Scope.READ, Scope.MANAGE})
 _FAILED = 400
+_NAME_CHARS_MAX = 64
 _log = logging.getLogger("webhook.rpc")
 
 
@@ -56,23 +61,25 @@ class Caller:
         props = getattr(ctx, "props", None)
         self._env = env
         self._ctx = ctx
-        tenant, scopes = getattr(props, "tenant", None), getattr(props, "scopes", None)
-        self._tenant = TENANT_DEFAULT if tenant is None else str(tenant)
-        self._scopes = frozenset(SCOPES_DEFAULT if scopes is None else (str(s) for s in scopes))
+        name, tenant = getattr(props, "name", None), getattr(props, "tenant", None)
+        scopes = getattr(props, "scopes", None)
+        self._caller = ApiCaller(
+            name="rpc" if name is None else f"rpc:{str(name)[:_NAME_CHARS_MAX]}",
+            tenant=TENANT_DEFAULT if tenant is None else str(tenant),
+            scopes=SCOPES_MAX & set(SCOPES_DEFAULT if scopes is None else map(str, scopes)),
+        )
 
     @_told
     async def emit(self, event: Any) -> Any:
         """Accept one event of the caller's tenant."""
-        return await self._post_events(self._own(event))
+        return await self._post_events(event)
 
     @_told
     async def emit_many(self, events: Any) -> Any:
         """Accept a batch, all or nothing."""
         if not isinstance(events, list):
             raise RpcError("Some fields are wrong: emit_many takes an array of events.")
-        return (await self._post_events({"events": [self._own(event) for event in events]}))[
-            "events"
-        ]
+        return (await self._post_events({"events": events}))["events"]
 
     @_told
     async def get_event(self, event_id: Any) -> Any:
@@ -94,16 +101,7 @@ class Caller:
         """Return one page of endpoints; ``query`` as the API's parameters."""
         return await self._get("/v1/endpoints", query)
 
-    def _own(self, given: Any) -> Any:
-        """Return an event, or the parameters of a list, as those of the caller's tenant."""
-        if not isinstance(given, Mapping):
-            return given  # the API says what is wrong with it
-        if given.get("tenant", self._tenant) != self._tenant:
-            raise RpcError(f"Not allowed: /tenant: This binding is for {self._tenant} only.")
-        return {**given, "tenant": self._tenant}
-
     async def _post_events(self, value: Any) -> Any:
-        self._check_scope("emit")
         try:
             body = json.dumps(value, default=_plain).encode()
         except (TypeError, ValueError, RecursionError) as error:
@@ -111,16 +109,11 @@ class Caller:
         return await self._call("POST", "/v1/events", body=body)
 
     async def _get(self, path: str, query: Any = None) -> Any:
-        self._check_scope("read")
         if query is not None and not isinstance(query, Mapping):
             raise RpcError("Some fields are wrong: the query is an object of parameters.")
-        asked = self._own(query or {})
-        text = urlencode({name: value for name, value in asked.items() if value is not None})
+        given = (query or {}).items()
+        text = urlencode({name: value for name, value in given if value is not None})
         return await self._call("GET", path, query=text)
-
-    def _check_scope(self, scope: str) -> None:
-        if scope not in self._scopes:
-            raise RpcError(f"Not allowed: This binding has not the scope {scope}.")
 
     async def _call(self, method: str, path: str, *, query: str = "", body: bytes = b"") -> Any:
         """Run one operation of the API in this process and return what it answers."""
@@ -141,7 +134,7 @@ class Caller:
             parts.extend(message.get("body", b""))
 
         context = RequestContext(
-            service=WorkerService(self._env), wait_until=self._ctx.waitUntil, token=_TOKEN
+            service=WorkerService(self._env), wait_until=self._ctx.waitUntil, caller=self._caller
         )
         scope = {
             "type": "http",
@@ -149,10 +142,7 @@ class Caller:
             "path": path,
             "query_string": query.encode(),
             "root_path": "",
-            "headers": [
-                (b"authorization", f"Bearer {_TOKEN}".encode()),
-                (b"content-type", b"application/json"),
-            ],
+            "headers": [(b"content-type", b"application/json")],
             SCOPE_KEY: context,
         }
         await app(scope, receive, send)

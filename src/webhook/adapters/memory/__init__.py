@@ -6,12 +6,14 @@ it does is the reference.
 
 from __future__ import annotations
 
+from webhook.adapters.memory.access import MemoryAccessStore
 from webhook.adapters.memory.deliveries import MemoryDeliveryStore
 from webhook.adapters.memory.endpoints import MemoryEndpointStore
 from webhook.adapters.memory.recovery import MemoryRecoveryStore
 from webhook.ports import WebhookPersistence
 
 __all__ = [
+    "MemoryAccessStore",
     "MemoryDeliveryStore",
     "MemoryEndpointStore",
     "MemoryRecoveryStore",
@@ -28,4 +30,5 @@ def create_in_memory_webhook_persistence() -> WebhookPersistence:
         delivery_store=deliveries,
         joint=True,
         recovery_store=MemoryRecoveryStore(deliveries),
+        access_store=MemoryAccessStore(),
     )

@@ -53,6 +53,8 @@ def walk_refs(rows: Rows, query: DeliveryQuery) -> Iterator[DeliveryRef]:
         if key < floor:
             return
         event = rows.events[key].event
+        if event.tenant != query.tenant:
+            return  # All of an endpoint are of its tenant: not even their number is told to others.
         for endpoint_id in sorted(event.endpoint_ids):
             done = key == done_key and endpoint_id <= done_endpoint
             if not done and query.endpoint_id in (None, endpoint_id):

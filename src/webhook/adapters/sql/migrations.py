@@ -122,6 +122,36 @@ END""",
         ),
     ),
     (
+        "0006_access.sql",
+        (
+            """CREATE TABLE api_tokens (
+  id TEXT NOT NULL PRIMARY KEY,
+  hash TEXT NOT NULL,
+  name TEXT NOT NULL,
+  tenant TEXT,
+  scopes TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  last_used_at INTEGER
+) STRICT, WITHOUT ROWID""",
+            """CREATE TABLE audit_log (
+  id TEXT NOT NULL PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  action TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  target TEXT,
+  detail TEXT,
+  source TEXT,
+  request_id TEXT
+) STRICT, WITHOUT ROWID""",
+            """CREATE INDEX audit_log_list ON audit_log (tenant, id)""",
+            """CREATE TRIGGER audit_log_append_only BEFORE UPDATE ON audit_log
+BEGIN
+  SELECT RAISE(ABORT, 'the audit log is append-only');
+END""",
+        ),
+    ),
+    (
         "0006_late_targets.sql",
         ("""ALTER TABLE events ADD COLUMN late_targets INTEGER NOT NULL DEFAULT 0""",),
     ),

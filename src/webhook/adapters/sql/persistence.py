@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from webhook.adapters.sql.access import AuditedDatabase, SqlAccessStore
 from webhook.adapters.sql.database import Database
 from webhook.adapters.sql.deliveries import SqlDeliveryStore
 from webhook.adapters.sql.endpoints import SqlEndpointStore
@@ -27,11 +28,13 @@ def create_sql_persistence(
         if begin is not None:
             await begin()
 
+    audited = AuditedDatabase(database)
     return WebhookPersistence(
-        endpoint_store=SqlEndpointStore(database),
-        delivery_store=SqlDeliveryStore(database, joint=True),
+        endpoint_store=SqlEndpointStore(audited),
+        delivery_store=SqlDeliveryStore(audited, joint=True),
         joint=True,
-        recovery_store=SqlRecoveryStore(database),
+        recovery_store=SqlRecoveryStore(audited),
+        access_store=SqlAccessStore(audited),
         init=init,
         close=close,
     )
