@@ -13,7 +13,7 @@ CREATE TABLE endpoints (
   revision INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
-, concurrency_max INTEGER, rate_limit_per_second REAL, rate_last_at INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0, failing_since INTEGER, open_until INTEGER) STRICT, WITHOUT ROWID;
+, concurrency_max INTEGER, rate_limit_per_second REAL, rate_last_at INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0, failing_since INTEGER, open_until INTEGER, key_id TEXT DEFAULT '') STRICT, WITHOUT ROWID;
 
 CREATE INDEX endpoints_list ON endpoints (tenant, id) WHERE status <> 'removed';
 
@@ -143,10 +143,12 @@ BEGIN
   SELECT RAISE(ABORT, 'the audit log is append-only');
 END;
 
+CREATE INDEX endpoints_key ON endpoints (key_id, lane) WHERE key_id IS NOT NULL;
+
 CREATE TABLE IF NOT EXISTS "d1_migrations"(
 		id         INTEGER PRIMARY KEY AUTOINCREMENT,
 		name       TEXT UNIQUE,
 		applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
 );
 
-INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql'), ('0006_access.sql'), ('0006_late_targets.sql');
+INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql'), ('0006_access.sql'), ('0006_late_targets.sql'), ('0007_encryption.sql');

@@ -143,6 +143,7 @@ def _persistence(
         # Recoveries lie with the deliveries.
         recovery_store=persistence.recovery_store if delivery_store is None else None,
         access_store=persistence.access_store,
+        encryption=persistence.encryption if endpoint_store is None else None,
         init=persistence.init,
         close=persistence.close,
     )

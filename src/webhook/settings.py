@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from webhook.domain.config import WebhookConfig
+from webhook.domain.encryption import EncryptionKey, read_encryption_keys
 from webhook.domain.errors import ConfigError
 
 PREFIX = "WEBHOOK_"
@@ -62,6 +63,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["debug", "info", "warning", "error"],
         Meta(description="Least level that is logged."),
     ] = "info"
+    encryption_keys: Annotated[
+        tuple[EncryptionKey, ...],
+        Meta(
+            description="Keys that encrypt secrets at rest, commas between them: the first "
+            "encrypts, all decrypt. The server makes one if none is."
+        ),
+    ] = ()
     config: WebhookConfig = WebhookConfig()
     warnings: tuple[str, ...] = ()
 
@@ -208,6 +216,7 @@ _OWN: dict[str, Callable[[str], Any]] = {
     "requests_per_second": _rate,
     "grace_s": _seconds,
     "log_level": _one_of("debug", "info", "warning", "error"),
+    "encryption_keys": read_encryption_keys,
 }
 _CONFIG: dict[str, Callable[[str], Any]] = {
     "max_retries": _integer,
@@ -242,7 +251,9 @@ _CONFIG: dict[str, Callable[[str], Any]] = {
 _SHORTER = {"retry_schedule_s": "WEBHOOK_RETRY_SCHEDULE"}
 # Set and empty is as if it were not set, except where empty is a value of its own.
 _MAY_BE_EMPTY = frozenset({"signature_prefix"})
-_SECRET = frozenset({"api_token", "secret_key"})
+_SECRET = frozenset({"api_token", "secret_key", "encryption_keys"})
+# The command line of a process can be read by others on the machine.
+NO_FLAG = frozenset({"encryption_keys"})
 
 
 def _table() -> Iterator[Setting]:

@@ -13,7 +13,8 @@ from webhook.cli.app import app
 from webhook.cli.flags import flags_of
 from webhook.settings import SETTINGS
 
-COMMANDS = ["serve", "emit", "migrate", "pause", "resume", "tokens"]
+COMMANDS = ["serve", "emit", "migrate", "pause", "resume", "tokens", "keys"]
+ALL = [*COMMANDS, "keys create", "keys rotate"]
 runner = CliRunner()
 
 
@@ -28,24 +29,28 @@ def test_every_command_is_listed_with_its_sentence() -> None:
     assert listed == COMMANDS
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ALL)
 def test_every_command_has_an_example_that_it_understands(command: str) -> None:
-    example = re.search(rf"Example: webhook ({command}\b.*)", help_of(command))
+    example = re.search(rf"Example: webhook ({command}\b.*)", help_of(*command.split()))
     assert example
     # The help is asked for last, after all else on the line has been understood.
     done = runner.invoke(app, [*shlex.split(example[1]), "--help"], prog_name="webhook")
     assert done.exit_code == 0
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ALL)
 def test_every_option_says_what_it_is_for(command: str) -> None:
-    options = help_of(command).partition("Options:\n")[2]
+    options = help_of(*command.split()).partition("Options:\n")[2].partition("Commands:")[0]
     entries = re.findall(r"^  (-.*(?:\n {10,}.*)*)", options, re.MULTILINE)
     assert entries
     assert [entry for entry in entries if not re.search(r" {2,}[A-Z]", entry)] == []
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+def test_no_key_can_be_given_on_a_command_line_that_others_can_read() -> None:
+    assert "encryption" not in help_of("serve")
+
+
+@pytest.mark.parametrize("name", sorted(set(SETTINGS) - {"WEBHOOK_ENCRYPTION_KEYS"}))
 def test_serve_has_every_setting_as_a_flag(name: str) -> None:
     text = help_of("serve")
     for flag in flags_of(SETTINGS[name]):

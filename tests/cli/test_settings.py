@@ -4,10 +4,12 @@ import msgspec
 import pytest
 
 from webhook.domain.config import WebhookConfig
+from webhook.domain.encryption import EncryptionKey, make_encryption_key
 from webhook.domain.errors import ConfigError
 from webhook.settings import SETTINGS, Settings, StoreAddress, read_settings
 
 SECRET = "whsec_" + "QUFB" * 8
+KEY = make_encryption_key(bytes(range(32)))
 
 # Each variable, a text, and what it becomes.
 GOOD: list[tuple[str, str, object]] = [
@@ -22,6 +24,7 @@ GOOD: list[tuple[str, str, object]] = [
     ("WEBHOOK_REQUESTS_PER_SECOND", "0.5", 0.5),
     ("WEBHOOK_GRACE_S", "2.5", 2.5),
     ("WEBHOOK_LOG_LEVEL", "WARNING", "warning"),
+    ("WEBHOOK_ENCRYPTION_KEYS", f"{KEY},", (EncryptionKey(bytes(range(32))),)),
     ("WEBHOOK_MAX_RETRIES", "3", 3),
     ("WEBHOOK_RETRY_DELAY_MS", "250", 250),
     ("WEBHOOK_BACKOFF_MULTIPLIER", "1.5", 1.5),
@@ -56,6 +59,7 @@ GOOD: list[tuple[str, str, object]] = [
 ]
 # Each variable, a text that it cannot take, and a part of the remedy.
 BAD: list[tuple[str, str, str]] = [
+    ("WEBHOOK_ENCRYPTION_KEYS", "whek_short", "keys create"),
     ("WEBHOOK_API_TOKEN", "two words", "visible ASCII"),
     ("WEBHOOK_STORE", "webhook.db", "sqlite:///relative.db"),
     ("WEBHOOK_STORE", "sqlite://webhook.db", "three slashes"),
@@ -162,7 +166,9 @@ def test_set_and_empty_is_as_if_not_set(name: str) -> None:
     assert read_settings({name: " "}) == Settings()
 
 
-@pytest.mark.parametrize("name", ["WEBHOOK_API_TOKEN", "WEBHOOK_SECRET_KEY"])
+@pytest.mark.parametrize(
+    "name", ["WEBHOOK_API_TOKEN", "WEBHOOK_SECRET_KEY", "WEBHOOK_ENCRYPTION_KEYS"]
+)
 def test_a_malformed_secret_is_not_shown(name: str) -> None:
     with pytest.raises(ConfigError) as raised:
         read_settings({name: "hidden words\x7f"})

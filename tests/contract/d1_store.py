@@ -9,12 +9,15 @@ from pathlib import Path
 from workers import env
 
 from webhook.adapters.cloudflare.d1 import D1Database
+from webhook.adapters.cloudflare.webcrypto import WebCrypto
 from webhook.adapters.memory import MemoryEndpointStore
 from webhook.adapters.sql.access import AuditedDatabase, SqlAccessStore
 from webhook.adapters.sql.deliveries import SqlDeliveryStore
 from webhook.adapters.sql.endpoints import SqlEndpointStore
 from webhook.adapters.sql.migrate import migrate
 from webhook.adapters.sql.recovery import SqlRecoveryStore
+from webhook.adapters.sql.sealing import Sealing
+from webhook.domain.encryption import EncryptionKey
 from webhook.ports import WebhookPersistence
 
 _TABLES = """
@@ -33,9 +36,10 @@ class SteeredD1Database(D1Database):
 def d1_persistence(_folder: Callable[[], Path]) -> WebhookPersistence:
     """Return both stores on the Worker's database, which is emptied when they are opened."""
     database = AuditedDatabase(SteeredD1Database(env.DB))
+    sealing = Sealing((EncryptionKey(bytes(32)),), WebCrypto())
     return WebhookPersistence(
-        endpoint_store=SqlEndpointStore(database),
-        delivery_store=SqlDeliveryStore(database, joint=True),
+        endpoint_store=SqlEndpointStore(database, sealing),
+        delivery_store=SqlDeliveryStore(database, joint=True, sealing=sealing),
         joint=True,
         recovery_store=SqlRecoveryStore(database),
         access_store=SqlAccessStore(database),

@@ -12,13 +12,16 @@ from webhook.adapters.sql.migrate import migrate
 from webhook.adapters.sql.recovery import SqlRecoveryStore
 from webhook.adapters.sqlite import create_sqlite_webhook_persistence
 from webhook.adapters.sqlite.database import SqliteDatabase
+from webhook.domain.encryption import EncryptionKey
 from webhook.ports import WebhookPersistence
 
 
 def sqlite_persistence(folder: Callable[[], Path]) -> WebhookPersistence:
     """Return both stores on one file."""
     # Whether a commit reaches the disk is not what this suite asks.
-    return create_sqlite_webhook_persistence(folder() / "webhook.db", synchronous="OFF")
+    return create_sqlite_webhook_persistence(
+        folder() / "webhook.db", synchronous="OFF", encryption_keys=(EncryptionKey(bytes(32)),)
+    )
 
 
 def sqlite_separate_persistence(folder: Callable[[], Path]) -> WebhookPersistence:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from webhook.cli import keys
 from webhook.cli.access import tokens
 from webhook.cli.emit import emit
 from webhook.cli.flags import with_settings
@@ -50,3 +51,13 @@ app.command()(with_settings("store")(migrate))
 app.command()(with_settings("store")(pause))
 app.command()(with_settings("store")(resume))
 app.add_typer(tokens, name="tokens")
+keys_app = typer.Typer(
+    no_args_is_help=True,
+    help="""The keys that encrypt secrets at rest.
+
+    Example: webhook keys create
+    """,
+)
+keys_app.command()(keys.create)
+keys_app.command()(with_settings("store")(keys.rotate))
+app.add_typer(keys_app, name="keys")

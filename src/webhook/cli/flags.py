@@ -13,7 +13,7 @@ import typer
 from webhook.cli.terminal import ExitCode, fail, warn
 from webhook.domain.config import WebhookConfig
 from webhook.domain.errors import ConfigError
-from webhook.settings import PREFIX, SETTINGS, Setting, Settings, read_settings
+from webhook.settings import NO_FLAG, PREFIX, SETTINGS, Setting, Settings, read_settings
 
 _METAVARS = {
     "host": "ADDRESS",
@@ -43,7 +43,9 @@ def with_settings(
 
     It gets a flag for each of the settings' fields that ``only`` names, for all when it names none.
     """
-    chosen = [s for s in SETTINGS.values() if not only or s.field in only]
+    chosen = [
+        s for s in SETTINGS.values() if s.field not in NO_FLAG and (not only or s.field in only)
+    ]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         def run(**given: Any) -> None:  # noqa: ANN401 - typer passes what the signature says

@@ -29,7 +29,7 @@ def migrate(
         out.print(f"{settings.store}: nothing to do, memory has no schema.")
         return
     try:
-        names = asyncio.run(look(settings.store) if dry_run else _apply(settings.store))
+        names = asyncio.run(look(settings.store) if dry_run else apply(settings.store))
     except WebhookError as error:
         fail(error.message)
     for name in names:
@@ -38,7 +38,8 @@ def migrate(
         out.print(f"{settings.store}: nothing to do.")
 
 
-async def _apply(address: StoreAddress) -> list[str]:
+async def apply(address: StoreAddress) -> list[str]:
+    """Apply the migrations that a store lacks, and return their names."""
     persistence, missing = await find_store(address)
     try:
         with naming(address):

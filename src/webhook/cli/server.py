@@ -23,7 +23,9 @@ import webhook.adapters.aiohttp_sender  # noqa: F401
 from webhook import WebhookRuntimeService
 from webhook.api import ApiSettings, create_app
 from webhook.cli.greeting import Greeting
+from webhook.cli.key_files import keep_key
 from webhook.cli.listen import listen, url_of
+from webhook.cli.migrate import apply
 from webhook.cli.stores import find_store, naming
 from webhook.cli.terminal import stdout
 from webhook.cli.tokens import keep_token, token_file
@@ -41,14 +43,19 @@ async def serve(settings: Settings) -> None:
     with _signals() as ending:
         sock = await listen(settings.host, settings.port, loopback_only=settings.insecure)
         with contextlib.closing(sock):
-            persistence, migrations = await find_store(settings.store)
+            # First, so that no key is left beside a database that cannot be made.
+            migrations = await apply(settings.store)
+            persistence, _ = await find_store(settings.store, keep_key(settings))
             service = WebhookRuntimeService(settings.config, persistence=persistence)
             try:
                 with naming(settings.store):
+                    encrypted = await service.encrypt_all(scrub=True)
                     await service.initialize()
                 token, file = _token(settings)
                 for name in migrations:
                     out.print(Text(f"Migrated   {name}", "dim"))
+                if encrypted.count:
+                    out.print(Text(f"Encrypted  secrets of {encrypted.count} endpoints", "dim"))
                 server = _Server(_config(settings, token, service))
                 greeting = Greeting(settings, url_of(sock), token, file)
                 serving = asyncio.ensure_future(server.serve(sockets=[sock]))

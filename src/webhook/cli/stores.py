@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from webhook.adapters.sqlite.look import missing_migrations
 from webhook.adapters.system import SystemChance, SystemClock
 from webhook.cli.terminal import fail
 from webhook.domain.access import Actor
+from webhook.domain.encryption import EncryptionKey
 from webhook.domain.errors import SchemaError, StoreUnavailable, WebhookError
 from webhook.domain.ids import KeyMaker
 from webhook.engine.access import Access, acting
@@ -20,15 +21,19 @@ from webhook.ports import WebhookPersistence
 from webhook.settings import StoreAddress
 
 
-async def find_store(address: StoreAddress) -> tuple[WebhookPersistence, list[str]]:
+async def find_store(
+    address: StoreAddress, keys: Sequence[EncryptionKey] = ()
+) -> tuple[WebhookPersistence, list[str]]:
     """Return the store, still to be opened, and the migrations that opening it will apply.
+
+    Without ``keys`` what is encrypted in it can be left as it is, and not read.
 
     Raises ``StoreUnavailable`` or ``SchemaError``, the file left as it was.
     """
     missing = await look(address)
     if address.path is None:
         return create_in_memory_webhook_persistence(), missing
-    return create_sqlite_webhook_persistence(address.path), missing
+    return create_sqlite_webhook_persistence(address.path, encryption_keys=keys), missing
 
 
 async def look(address: StoreAddress) -> list[str]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
-import tempfile
 from pathlib import Path
 
+from webhook.cli.private_files import PRIVATE, make_private
 from webhook.domain.errors import ConfigError
 from webhook.settings import StoreAddress
 
 _BYTES = 24
-_MODE = 0o600
 
 
 def token_file(store: StoreAddress) -> Path | None:
@@ -29,9 +27,9 @@ def keep_token(file: Path | None) -> str:
         return secrets.token_urlsafe(_BYTES)
     try:
         if not file.exists():
-            _make(file)
+            make_private(file, secrets.token_urlsafe(_BYTES))
         # Whoever copies a folder about may have opened it to others.
-        file.chmod(_MODE)
+        file.chmod(PRIVATE)
         return _read(file)
     except OSError as error:
         raise ConfigError(
@@ -46,18 +44,6 @@ def read_token(file: Path | None) -> str | None:
     with contextlib.suppress(OSError, ConfigError):
         return _read(file)
     return None
-
-
-def _make(file: Path) -> None:
-    # Complete before it has its name: a crash leaves no empty token behind.
-    handle, name = tempfile.mkstemp(prefix=f"{file.name}.", dir=file.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as made:
-            made.write(secrets.token_urlsafe(_BYTES) + "\n")
-        with contextlib.suppress(FileExistsError):
-            os.link(name, file)
-    finally:
-        Path(name).unlink()
 
 
 def _read(file: Path) -> str:

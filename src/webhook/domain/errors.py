@@ -9,7 +9,8 @@
     ├── NotSupported        the stores lack what that takes
     ├── SchemaError         the database's schema does not fit this code
     └── StoreUnavailable    the store did not answer, or the outcome is unknown
-        └── StoreFull       its disk is full
+        ├── StoreFull       its disk is full
+        └── SecretsLocked   what it gave is encrypted with a key that is not known
 
 A class's docstring is its default message.
 """
@@ -96,3 +97,9 @@ class StoreFull(StoreUnavailable):
     """The disk of the store is full: make room, then try again."""
 
     retry_after_s = 10
+
+
+class SecretsLocked(StoreUnavailable):
+    """The endpoint's secrets are encrypted with a key that is not known here."""
+
+    retry_after_s = 60

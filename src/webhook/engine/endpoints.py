@@ -80,11 +80,16 @@ class EndpointService:
         return self._clock.now_ms()
 
     async def initialize(self) -> None:
-        """Open the store and bring its schema up to date, once; a failure is tried again."""
+        """Open the store and bring its schema up to date, once; a failure is tried again.
+
+        Raises ``ConfigError`` when secrets are encrypted with a key that is not known.
+        """
         if self._ready:
             return
         if self._persistence.init is not None:
             await self._persistence.init()
+        if self._persistence.encryption is not None:
+            await self._persistence.encryption.check()
         self._ready = True
 
     async def add_endpoint(self, endpoint: EndpointInput) -> Endpoint:

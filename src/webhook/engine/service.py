@@ -13,6 +13,7 @@ from webhook.domain.event import TENANT_DEFAULT, WebhookEvent, name_problem
 from webhook.domain.model import Delivery, DeliveryState, Event, NewEvent
 from webhook.engine.accept import accept, prepare_all
 from webhook.engine.deliver import Deliverer
+from webhook.engine.encryption import EncryptionService
 from webhook.engine.limits import Limits
 from webhook.engine.pointers import of_the_only_one
 from webhook.engine.recovery import RecoveryService
@@ -55,7 +56,7 @@ class Stopped(NamedTuple):
     given_back: int
 
 
-class WebhookService(SwitchService, RecoveryService):
+class WebhookService(EncryptionService, SwitchService, RecoveryService):
     """Endpoints, events, deliveries. Nothing is opened, drawn or timed before the first call.
 
     ``wakes_somebody`` False says that ``wake_queue`` leads nowhere unless ``start`` is called.
@@ -324,7 +325,8 @@ class WebhookService(SwitchService, RecoveryService):
         """Tidy up in bounded pieces.
 
         Cancels what waits for removed endpoints or has been pending for too long, removes what is
-        past its retention, and goes on with recoveries where no background loop does.
+        past its retention, encrypts what is not under the first key, and goes on with recoveries
+        where no background loop does.
         """
         await self.initialize()
         now = self._clock.now_ms()
@@ -344,6 +346,7 @@ class WebhookService(SwitchService, RecoveryService):
         if self._recoveries is not None:
             await self._recoveries.remove_ended(before, SWEEP_ROWS)
         await self.access.sweep(now - round(self.config.audit_days * _DAY_MS), SWEEP_ROWS)
+        await self.encrypt_some(pieces)
         if not self.runs_here:
             await self.recover_some(pieces=recovery_pieces)
         return total

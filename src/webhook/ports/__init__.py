@@ -9,6 +9,7 @@ from webhook.ports.access import (
     WebhookAccessStore,
 )
 from webhook.ports.crypto import Crypto
+from webhook.ports.encryption import Encrypted, WebhookEncryption
 from webhook.ports.records import (
     CANCELED_BY_HAND,
     CLAIM_DUE_MAX,
@@ -70,6 +71,7 @@ __all__ = [
     "Clock",
     "Crypto",
     "DeliveryQuery",
+    "Encrypted",
     "EndpointQuery",
     "EventQuery",
     "FirstAttempts",
@@ -84,6 +86,7 @@ __all__ = [
     "WakeQueue",
     "WebhookAccessStore",
     "WebhookDeliveryStore",
+    "WebhookEncryption",
     "WebhookEndpointStore",
     "WebhookPersistence",
     "WebhookRecoveryStore",

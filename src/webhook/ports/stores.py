@@ -15,6 +15,7 @@ from webhook.domain.ids import DeliveryRef
 from webhook.domain.lifecycle import Settlement
 from webhook.domain.model import Delivery, Endpoint, Event, NewEvent
 from webhook.ports.access import WebhookAccessStore
+from webhook.ports.encryption import WebhookEncryption
 from webhook.ports.records import (
     AcceptResult,
     Claim,
@@ -217,7 +218,8 @@ class WebhookPersistence(msgspec.Struct, kw_only=True):
 
     ``joint`` says that both keep their rows in one place, so that an accept needs no match first.
     ``recovery_store`` is an extra that lies with the deliveries, ``access_store`` one that may lie
-    anywhere; without them, what needs them is refused.
+    anywhere; without them, what needs them is refused. ``encryption`` is one that lies with the
+    endpoints.
     """
 
     endpoint_store: WebhookEndpointStore
@@ -225,5 +227,6 @@ class WebhookPersistence(msgspec.Struct, kw_only=True):
     joint: bool = False
     recovery_store: WebhookRecoveryStore | None = None
     access_store: WebhookAccessStore | None = None
+    encryption: WebhookEncryption | None = None
     init: Callable[[], Awaitable[None]] | None = None
     close: Callable[[], Awaitable[None]] | None = None

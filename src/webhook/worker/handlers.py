@@ -54,7 +54,10 @@ class WorkerService(WebhookRuntimeService):
         super().__init__(
             self.settings.config,
             persistence=create_d1_webhook_persistence(
-                database, initialize_schema=not _Isolate.schema_is_fresh
+                database,
+                initialize_schema=not _Isolate.schema_is_fresh,
+                encryption_keys=self.settings.encryption_keys,
+                check_encryption=not _Isolate.schema_is_fresh,
             ),
             wake_queue=AsyncioWake() if queue is None else CloudflareWake(queue),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from webhook.adapters.cloudflare.webcrypto import WebCrypto
@@ -13,14 +15,20 @@ SIGNATURE = bytes.fromhex(
     "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
     "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
 )
-# Sealed by `cryptography` on CPython; tests/unit/test_crypto.py opens what stands here too.
 KEY = bytes(range(32))
+# Sealed by `cryptography` on CPython.
+PLACE = b'["endpoints","t","ep_1","secrets","key"]'
+SEALED = "t5Q6dcYEDXV08FJlTyQnHd+Gt/uzPmYzJr1toFJH/SbtRq3M"
 
 
 async def test_ed25519_is_that_of_rfc_8032() -> None:
     crypto = WebCrypto()
     assert await crypto.ed25519_public_key(SEED) == PUBLIC
     assert await crypto.ed25519_sign(SEED, b"\x72") == SIGNATURE
+
+
+async def test_what_cpython_has_sealed_opens_here() -> None:
+    assert await WebCrypto().open(KEY, base64.b64decode(SEALED), PLACE) == b"a secret"
 
 
 async def test_what_was_sealed_opens_and_nothing_else_does() -> None:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from webhook.adapters.sql import read_statements, recovery_statements, settle_statements, statements
 from webhook.adapters.sql.chunks import json_chunks
-from webhook.adapters.sql.database import ConstraintFailed, Database, Statement
+from webhook.adapters.sql.database import ConstraintFailed, Database, Row, Statement
 from webhook.adapters.sql.lists import DeliveryLists
 from webhook.adapters.sql.rows import (
     event_row,
     read_claimed,
+    read_endpoint_json,
     read_first_claimed,
     read_gates,
     settlement_row,
     to_json,
 )
-from webhook.domain.errors import Conflict
+from webhook.adapters.sql.sealing import Sealing
+from webhook.domain.errors import Conflict, SecretsLocked
 from webhook.domain.health import ERROR_AFTER_MS
 from webhook.domain.ids import DeliveryRef, endpoint_of_lane, key_floor, lane_of
 from webhook.domain.lifecycle import Settlement
-from webhook.domain.model import PENDING_STATES, Delivery, DeliveryState, NewEvent
+from webhook.domain.model import PENDING_STATES, Delivery, DeliveryState, Endpoint, NewEvent
 from webhook.ports import (
     SWEEP_AHEAD_MS,
     AcceptedEvent,
@@ -44,9 +47,12 @@ class SqlDeliveryStore(DeliveryLists):
     ``joint`` says that the endpoints are in the same database, so that an accept may match them.
     """
 
-    def __init__(self, database: Database, *, joint: bool = False) -> None:
+    def __init__(
+        self, database: Database, *, joint: bool = False, sealing: Sealing | None = None
+    ) -> None:
         super().__init__(database)
         self._joint = joint
+        self._sealing = sealing or Sealing()
 
     async def accept(
         self,
@@ -96,7 +102,11 @@ class SqlDeliveryStore(DeliveryLists):
         ]
         by_key = {event.key: event for event in events}
         leased = results[-1] if first.limit else []
-        claimed = [read_first_claimed(row, by_key[row["key"]]) for row in leased]
+        endpoints = await self._endpoints(leased)
+        claimed = [
+            read_first_claimed(row, by_key[row["key"]], endpoints.get(row["endpoint"]))
+            for row in leased
+        ]
         made = sum(e.delivery_count for e in accepted if not e.duplicate)
         return AcceptResult(accepted, claimed, waiting=made > len(claimed))
 
@@ -142,8 +152,11 @@ class SqlDeliveryStore(DeliveryLists):
         # The walk's order: beyond the start first, then round to it.
         rows = sorted(rows, key=lambda r: (r["lane"] <= request.start, r["lane"], r["key"]))
         shut, opens_at = read_gates(rest["gates"])
+        endpoints = await self._endpoints(rows)
         return Claim(
-            claimed=[read_claimed(row, request.lease_ms) for row in rows],
+            claimed=[
+                read_claimed(row, request.lease_ms, endpoints.get(row["endpoint"])) for row in rows
+            ],
             more=bool(rest["more"]),
             now=rest["now"],
             next_due_at=rest["next_due_at"],
@@ -151,6 +164,19 @@ class SqlDeliveryStore(DeliveryLists):
             next_gate_at=opens_at,
             next_start=rows[-1]["lane"] if rows else rest["ended_at"] or request.start,
         )
+
+    async def _endpoints(self, rows: Sequence[Row]) -> dict[str | None, Endpoint]:
+        """Read the endpoints of claimed rows, each once, by their text; locked ones are left out.
+
+        Whoever wants to send looks such a one up, and is told.
+        """
+        found: dict[str | None, Endpoint] = {}
+        for text in dict.fromkeys(row["endpoint"] for row in rows):
+            if text is None:
+                continue
+            with contextlib.suppress(SecretsLocked):
+                found[text] = await self._sealing.open_row(read_endpoint_json(text))
+        return found
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[DeliveryRef]:
         """Apply settlements in one round trip, and what they say of their endpoints' health."""

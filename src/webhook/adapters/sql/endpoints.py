@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from webhook.adapters.sql import read_statements as sql
 from webhook.adapters.sql.database import ConstraintFailed, Database, Statement
 from webhook.adapters.sql.rows import endpoint_row, read_endpoint, subscription_rows, to_json
+from webhook.adapters.sql.sealing import Sealing
 from webhook.domain.errors import Conflict, NotFound
 from webhook.domain.ids import endpoint_of_lane, lane_of
 from webhook.domain.model import Endpoint, NewEvent, with_health_of
@@ -18,12 +19,13 @@ _TAKEN = "Another endpoint of this tenant has this external id; choose another o
 class SqlEndpointStore:
     """Keeps endpoints and their subscriptions; see ``WebhookEndpointStore``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sealing: Sealing | None = None) -> None:
         self._database = database
+        self._sealing = sealing or Sealing()
 
     async def add(self, endpoints: Sequence[Endpoint]) -> None:
         """Add all of them or none, in one round trip."""
-        rows = [endpoint_row(endpoint) for endpoint in endpoints]
+        rows = [await self._sealing.seal_row(endpoint_row(endpoint)) for endpoint in endpoints]
         subscriptions = [row for e in endpoints for row in subscription_rows(e, e.revision)]
         try:
             await self._database.batch(
@@ -51,10 +53,11 @@ class SqlEndpointStore:
     async def update(self, endpoint: Endpoint) -> None:
         """Replace the endpoint of the revision before, with its subscriptions."""
         lane = lane_of(endpoint.id)
+        row = await self._sealing.seal_row(endpoint_row(endpoint))
         statements: list[Statement] = [
             (sql.UNSUBSCRIBE, (lane, endpoint.revision - 1, endpoint.tenant)),
             (sql.SUBSCRIBE, (to_json(subscription_rows(endpoint, endpoint.revision - 1)),)),
-            (sql.ENDPOINT_UPDATE, (to_json([endpoint_row(endpoint)]),)),
+            (sql.ENDPOINT_UPDATE, (to_json([row]),)),
         ]
         try:
             results = await self._database.batch(statements)
@@ -89,7 +92,7 @@ class SqlEndpointStore:
         """Return those that exist."""
         lanes = to_json([lane_of(endpoint_id) for endpoint_id in endpoint_ids])
         [rows] = await self._database.read([(sql.ENDPOINTS_GET, (lanes,))])
-        return [read_endpoint(row) for row in rows]
+        return [await self._sealing.open_row(read_endpoint(row)) for row in rows]
 
     async def match(self, events: Sequence[NewEvent]) -> list[list[str]]:
         """Return each event's endpoints, for stores that are used apart."""
@@ -110,7 +113,8 @@ class SqlEndpointStore:
             query.limit + 1,
         )
         [rows] = await self._database.read([(sql.ENDPOINTS_LIST, parameters)])
-        items = [read_endpoint(row) for row in rows[: query.limit]]
+        shown = rows[: query.limit]
+        items = [await self._sealing.open_row(read_endpoint(row)) for row in shown]
         if len(rows) > query.limit:
             return Page(items, items[-1].id)
         [[scan]] = await self._database.read([(sql.ENDPOINTS_SCANNED, parameters[:2])])

@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable
 from webhook.adapters.sql.access import AuditedDatabase, SqlAccessStore
 from webhook.adapters.sql.database import Database
 from webhook.adapters.sql.deliveries import SqlDeliveryStore
+from webhook.adapters.sql.encryption import SqlEncryption
 from webhook.adapters.sql.endpoints import SqlEndpointStore
 from webhook.adapters.sql.migrate import migrate
 from webhook.adapters.sql.recovery import SqlRecoveryStore
+from webhook.adapters.sql.sealing import Sealing
 from webhook.ports import WebhookPersistence
 
 
@@ -19,8 +21,13 @@ def create_sql_persistence(
     initialize_schema: bool,
     begin: Callable[[], Awaitable[None]] | None = None,
     close: Callable[[], Awaitable[None]] | None = None,
+    sealing: Sealing | None = None,
+    encryption: SqlEncryption | None = None,
 ) -> WebhookPersistence:
-    """Return a persistence whose ``init`` applies the missing migrations, if it may, and begins."""
+    """Return a persistence whose ``init`` applies the missing migrations, if it may, and begins.
+
+    ``encryption`` is to be of the same ``sealing``.
+    """
 
     async def init() -> None:
         if initialize_schema:
@@ -30,11 +37,12 @@ def create_sql_persistence(
 
     audited = AuditedDatabase(database)
     return WebhookPersistence(
-        endpoint_store=SqlEndpointStore(audited),
-        delivery_store=SqlDeliveryStore(audited, joint=True),
+        endpoint_store=SqlEndpointStore(audited, sealing),
+        delivery_store=SqlDeliveryStore(audited, joint=True, sealing=sealing),
         joint=True,
         recovery_store=SqlRecoveryStore(audited),
         access_store=SqlAccessStore(audited),
+        encryption=encryption,
         init=init,
         close=close,
     )

@@ -21,13 +21,13 @@ ENDPOINT_COLUMNS = """p.id, p.tenant, p.external_id, p.status, p.timeout_ms, p.s
 ENDPOINT_ADD = """
 INSERT INTO endpoints (
   lane, id, tenant, external_id, status, timeout_ms, settings, headers, secrets, revision,
-  created_at, updated_at, concurrency_max, rate_limit_per_second
+  created_at, updated_at, concurrency_max, rate_limit_per_second, key_id
 )
 SELECT
   value ->> 'lane', value ->> 'id', value ->> 'tenant', value ->> 'external_id',
   value ->> 'status', value ->> 'timeout_ms', value ->> 'settings', value ->> 'headers',
   value ->> 'secrets', value ->> 'revision', value ->> 'created_at', value ->> 'updated_at',
-  value ->> 'concurrency_max', value ->> 'rate_limit_per_second'
+  value ->> 'concurrency_max', value ->> 'rate_limit_per_second', value ->> 'key_id'
 FROM json_each(?1)
 WHERE NOT EXISTS (SELECT 1 FROM endpoints AS p WHERE p.lane = value ->> 'lane')
 """
@@ -86,7 +86,8 @@ UPDATE endpoints AS p SET
   open_until = iif({_COMES_BACK}, NULL, p.open_until),
   settings = j.value ->> 'settings',
   headers = j.value ->> 'headers', secrets = j.value ->> 'secrets',
-  revision = j.value ->> 'revision', updated_at = j.value ->> 'updated_at'
+  key_id = j.value ->> 'key_id', revision = j.value ->> 'revision',
+  updated_at = j.value ->> 'updated_at'
 FROM json_each(?1) AS j
 WHERE p.lane = j.value ->> 'lane' AND p.tenant = j.value ->> 'tenant' AND p.status <> 'removed'
   AND p.revision = (j.value ->> 'revision') - 1
@@ -96,7 +97,8 @@ RETURNING lane
 # ?1 lane, ?2 tenant or NULL, ?3 now
 ENDPOINT_REMOVE = """
 UPDATE endpoints
-SET status = 'removed', headers = '{}', secrets = '[]', updated_at = ?3, revision = revision + 1
+SET status = 'removed', headers = '{}', secrets = '[]', key_id = NULL, updated_at = ?3,
+  revision = revision + 1
 WHERE lane = ?1 AND status <> 'removed' AND (?2 IS NULL OR tenant = ?2)
 RETURNING lane
 """

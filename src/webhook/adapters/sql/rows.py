@@ -37,15 +37,17 @@ class _Settings(msgspec.Struct, kw_only=True, omit_defaults=True):
     retry: RetryPolicy | None = None
 
 
-class _EndpointRow(msgspec.Struct):
+class EndpointRow(msgspec.Struct):
+    """An endpoint's columns; ``headers`` and ``secrets`` are texts where they are sealed."""
+
     id: str
     tenant: str
     external_id: str | None
     status: EndpointStatus
     timeout_ms: int | None
     settings: _Settings
-    headers: dict[str, str]
-    secrets: tuple[SigningSecret, ...]
+    headers: dict[str, str] | str
+    secrets: tuple[SigningSecret, ...] | str
     revision: int
     created_at: int
     updated_at: int
@@ -106,41 +108,42 @@ def subscription_rows(endpoint: Endpoint, revision: int) -> list[dict[str, Any]]
     ]
 
 
-def read_endpoint(row: Row) -> Endpoint:
-    """Read an endpoint from its columns."""
-    return _endpoint(
-        _EndpointRow(
-            id=row["id"],
-            tenant=row["tenant"],
-            external_id=row["external_id"],
-            status=EndpointStatus(row["status"]),
-            timeout_ms=row["timeout_ms"],
-            settings=msgspec.json.decode(row["settings"], type=_Settings),
-            headers=msgspec.json.decode(row["headers"], type=dict[str, str]),
-            secrets=msgspec.json.decode(row["secrets"], type=tuple[SigningSecret, ...]),
-            revision=row["revision"],
-            created_at=row["created_at"],
-            updated_at=row["updated_at"],
-            concurrency_max=row["concurrency_max"],
-            rate_limit_per_second=row["rate_limit_per_second"],
-            failures=row["failures"],
-            failing_since=row["failing_since"],
-            open_until=row["open_until"],
-        )
+def read_endpoint(row: Row) -> EndpointRow:
+    """Read an endpoint's columns, still sealed."""
+    return EndpointRow(
+        id=row["id"],
+        tenant=row["tenant"],
+        external_id=row["external_id"],
+        status=EndpointStatus(row["status"]),
+        timeout_ms=row["timeout_ms"],
+        settings=msgspec.json.decode(row["settings"], type=_Settings),
+        headers=msgspec.json.decode(row["headers"], type=dict[str, str] | str),
+        secrets=msgspec.json.decode(row["secrets"], type=tuple[SigningSecret, ...] | str),
+        revision=row["revision"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        concurrency_max=row["concurrency_max"],
+        rate_limit_per_second=row["rate_limit_per_second"],
+        failures=row["failures"],
+        failing_since=row["failing_since"],
+        open_until=row["open_until"],
     )
 
 
-_endpoint_decoder = msgspec.json.Decoder(_EndpointRow)
+_endpoint_decoder = msgspec.json.Decoder(EndpointRow)
 _attempts_decoder = msgspec.json.Decoder(tuple[Attempt, ...])
 _targets_decoder = msgspec.json.Decoder(tuple[str, ...])
 
 
-def read_endpoint_json(text: str | None) -> Endpoint | None:
-    """Read an endpoint that a claim returned as one JSON object."""
-    return None if text is None else _endpoint(_endpoint_decoder.decode(text))
+def read_endpoint_json(text: str) -> EndpointRow:
+    """Read an endpoint that a claim returned as one JSON object, still sealed."""
+    return _endpoint_decoder.decode(text)
 
 
-def _endpoint(row: _EndpointRow) -> Endpoint:
+def endpoint_of(
+    row: EndpointRow, headers: dict[str, str], secrets: tuple[SigningSecret, ...]
+) -> Endpoint:
+    """Make the endpoint of its columns and what was sealed of them."""
     return Endpoint(
         id=row.id,
         tenant=row.tenant,
@@ -153,8 +156,8 @@ def _endpoint(row: _EndpointRow) -> Endpoint:
         name=row.settings.name,
         description=row.settings.description,
         retry=row.settings.retry,
-        headers=row.headers,
-        secrets=row.secrets,
+        headers=headers,
+        secrets=secrets,
         revision=row.revision,
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -231,7 +234,7 @@ def read_delivery(row: Row) -> Delivery:
     )
 
 
-def read_claimed(row: Row, lease_ms: int) -> Claimed:
+def read_claimed(row: Row, lease_ms: int, endpoint: Endpoint | None) -> Claimed:
     """Read what CLAIM_READY returned for one delivery."""
     event_id, event_type = msgspec.json.decode(row["event"], type=tuple[str, str])
     return Claimed(
@@ -250,11 +253,11 @@ def read_claimed(row: Row, lease_ms: int) -> Claimed:
         payload=row["payload"],
         lease_left_ms=lease_ms + row["start_in_ms"],
         start_in_ms=row["start_in_ms"],
-        endpoint=read_endpoint_json(row["endpoint"]),
+        endpoint=endpoint,
     )
 
 
-def read_first_claimed(row: Row, event: NewEvent) -> Claimed:
+def read_first_claimed(row: Row, event: NewEvent, endpoint: Endpoint | None) -> Claimed:
     """Read what ACCEPT_LEASED returned; the caller still has the event."""
     return Claimed(
         delivery=Delivery(
@@ -267,7 +270,7 @@ def read_first_claimed(row: Row, event: NewEvent) -> Claimed:
         ),
         payload=event.payload,
         lease_left_ms=row["lease_left_ms"],
-        endpoint=read_endpoint_json(row["endpoint"]),
+        endpoint=endpoint,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from webhook.adapters.sql.database import Row, Statement
+from webhook.adapters.sql.encryption import KEYS_IN_USE
 from webhook.adapters.sql.migrate import pending
 from webhook.domain.errors import SchemaError, StoreUnavailable
 
@@ -49,6 +50,21 @@ async def missing_migrations(path: str | Path) -> list[str]:
                 f"The file is no usable SQLite database ({error}). It was not touched."
             ) from error
         raise StoreUnavailable(f"SQLite: {error}") from error
+
+
+def keys_in_use(path: str | Path) -> list[str]:
+    """Return the ids of the keys that secrets in the file at ``path`` are encrypted with.
+
+    Neither makes nor changes a file; what cannot be read uses none.
+    """
+    path = Path(path)
+    if not path.exists():
+        return []
+    try:
+        with contextlib.closing(sqlite3.connect(_uri(path), uri=True, timeout=5)) as connection:
+            return [key_id for [key_id] in connection.execute(KEYS_IN_USE)]
+    except sqlite3.DatabaseError:  # an older schema, or none
+        return []
 
 
 def _uri(path: Path) -> str:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from webhook.adapters.native_crypto import NativeCrypto
 from webhook.adapters.sql import statements
+from webhook.adapters.sql.encryption import SqlEncryption
 from webhook.adapters.sql.migrate import migrate
 from webhook.adapters.sql.persistence import create_sql_persistence
+from webhook.adapters.sql.sealing import Sealing
 from webhook.adapters.sqlite.database import SqliteDatabase, Synchronous
 from webhook.adapters.sqlite.presence import Presence
+from webhook.adapters.sqlite.vacuum import vacuum
+from webhook.domain.encryption import EncryptionKey, read_encryption_keys
 from webhook.domain.errors import StoreUnavailable
 from webhook.ports import WebhookPersistence
 
@@ -21,9 +28,12 @@ def create_sqlite_webhook_persistence(
     *,
     synchronous: Synchronous = "FULL",
     initialize_schema: bool = True,
+    encryption_keys: Sequence[EncryptionKey] | str = (),
 ) -> WebhookPersistence:
     """Return both stores over the file at ``path``, or over memory when it is None.
 
+    The first of ``encryption_keys`` (``whek_...``, with commas between them) encrypts signing
+    secrets and headers, all decrypt; without any they are stored in the clear.
     The schema is brought up to date at first use, unless ``initialize_schema`` is False. When no
     other process is at work on the file, the leases that are left there end at once.
     """
@@ -32,6 +42,9 @@ def create_sqlite_webhook_persistence(
         return create_sql_persistence(
             database, initialize_schema=initialize_schema, close=database.close
         )
+    if isinstance(encryption_keys, str):
+        encryption_keys = read_encryption_keys(encryption_keys)
+    sealing = Sealing(encryption_keys, NativeCrypto())
     presence = Presence(Path(path))
 
     async def begin() -> None:
@@ -46,7 +59,12 @@ def create_sqlite_webhook_persistence(
         presence.leave()
 
     return create_sql_persistence(
-        database, initialize_schema=initialize_schema, begin=begin, close=close
+        database,
+        initialize_schema=initialize_schema,
+        begin=begin,
+        close=close,
+        sealing=sealing,
+        encryption=SqlEncryption(database, sealing, vacuum=partial(vacuum, path)),
     )
 
 
