@@ -38,8 +38,8 @@ def canonical_host(text: str) -> str:
     try:
         # WHATWG decodes before it maps, so %31%30.0.0.1 is 10.0.0.1.
         name = unquote_to_bytes(text).decode()
-    except UnicodeDecodeError:
-        raise HostError("The host's percent-encoding is not UTF-8.") from None
+    except UnicodeError:
+        raise HostError("The host is not UTF-8, or its percent-encoding is not.") from None
     if _INVISIBLE.search(name):
         raise HostError("Remove the invisible characters from the host.")
     name = name.translate(_DOTS)
