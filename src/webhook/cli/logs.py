@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 
+from webhook.adapters.log_text import LogText
 from webhook.cli.terminal import coloured
 
 _RED, _YELLOW, _DIM, _END = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
@@ -25,13 +26,13 @@ def set_up_logs(level: str) -> None:
     logging.getLogger("asyncio").setLevel(max(logging.WARNING, logging.root.level))
 
 
-class _Whole(logging.Formatter):
+class _Whole(LogText):
     converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 
 
-class _Short(logging.Formatter):
+class _Short(LogText):
     def __init__(self, *, colour: bool) -> None:
         super().__init__("%(asctime)s %(message)s", "%H:%M:%S")
         self._colour = colour

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from typing import Protocol
 
 from webhook.domain.access import (
@@ -64,6 +64,13 @@ def acting(actor: Actor) -> Iterator[None]:
 def present_actor() -> Actor | None:
     """Return who is acting."""
     return _actor.get()
+
+
+def nobody_acting() -> Context:
+    """Return a context like the present one, for work that goes on when the actor has gone."""
+    context = copy_context()
+    context.run(_actor.set, None)
+    return context
 
 
 class Access:

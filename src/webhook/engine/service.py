@@ -12,6 +12,7 @@ from webhook.domain.errors import Conflict, InvalidInput, NotFound, WebhookError
 from webhook.domain.event import TENANT_DEFAULT, WebhookEvent, name_problem
 from webhook.domain.model import Delivery, DeliveryState, Event, NewEvent
 from webhook.engine.accept import accept, prepare_all
+from webhook.engine.access import nobody_acting
 from webhook.engine.deliver import Deliverer
 from webhook.engine.encryption import EncryptionService
 from webhook.engine.limits import Limits
@@ -248,11 +249,13 @@ class WebhookService(EncryptionService, SwitchService, RecoveryService):
         self._loop = asyncio.get_running_loop()
         self._background = self._new_deliverer(Limits(slots=self.config.concurrency))
         self._wake, self._stop = wake, asyncio.Event()
-        self._tasks = [
-            asyncio.ensure_future(self._background.run(wake, self._stop)),
-            asyncio.ensure_future(self._sweep_for_ever(self._stop)),
-            asyncio.ensure_future(self._recover_for_ever(self._stop)),
-        ]
+        loops = (
+            self._background.run(wake, self._stop),
+            self._sweep_for_ever(self._stop),
+            self._recover_for_ever(self._stop),
+        )
+        # Whoever happens to make the first call is not who acts in them.
+        self._tasks = [asyncio.create_task(each, context=nobody_acting()) for each in loops]
 
     def stop_claiming(self) -> None:
         """Let the background loop claim nothing more; first attempts still go out."""

@@ -7,6 +7,7 @@ the schema is up to date, and the settings it has read.
 from __future__ import annotations
 
 import functools
+import logging
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from webhook.adapters.asyncio_wake import AsyncioWake
 from webhook.adapters.cloudflare import create_d1_webhook_persistence
 from webhook.adapters.cloudflare.asgi import run_asgi
 from webhook.adapters.cloudflare.queue_wake import CloudflareWake
+from webhook.adapters.log_text import LogText
 from webhook.api import ApiSettings, create_app
 from webhook.api.context import SCOPE_KEY, RequestContext
 from webhook.api.problems import problem_response
@@ -33,6 +35,10 @@ DELIVER_BUDGET_MS = 60_000
 SWEEP_PIECES = 3
 # Of recoveries; more invocations are woken for what is left.
 RECOVERY_PIECES = 2
+
+_log_handler = logging.StreamHandler()
+_log_handler.setFormatter(LogText("%(levelname)s %(name)s: %(message)s"))
+logging.basicConfig(handlers=[_log_handler])
 
 app = create_app(ApiSettings())
 
