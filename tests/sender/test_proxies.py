@@ -170,3 +170,8 @@ def test_a_proxy_of_another_kind_is_refused_without_showing_it(
     with pytest.raises(ConfigError, match="HTTPS_PROXY") as caught:
         WebhookRuntimeService(WebhookConfig(proxy_from_env=True), auto_start=False)
     assert "hidden" not in caught.value.message
+
+
+def test_a_resolver_of_ones_own_is_for_workers() -> None:
+    with pytest.raises(ConfigError, match="dns_over_https"):
+        WebhookRuntimeService(WebhookConfig(dns_over_https="https://dns.example/q"))

@@ -19,7 +19,12 @@ from tools.dev_worker import DevWorker
 from tools.worker_tests import MirroredTests
 
 INNER = Path(__file__).parent / "inner"
-CARRIED = (ROOT / "README.md", ROOT / "tests" / "readme" / "blocks.py")
+CARRIED = (
+    ROOT / "README.md",
+    ROOT / "tests" / "readme" / "blocks.py",
+    ROOT / "tests" / "unit" / "corpus.py",
+    ROOT / "tests" / "unit" / "hostile_urls.txt",
+)
 _mirror = pytest.StashKey[MirroredTests]()
 
 

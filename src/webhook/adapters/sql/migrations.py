@@ -153,9 +153,7 @@ END""",
     ),
     (
         "0006_late_targets.sql",
-        (
-            """ALTER TABLE events ADD COLUMN late_targets INTEGER NOT NULL DEFAULT 0""",
-        ),
+        ("""ALTER TABLE events ADD COLUMN late_targets INTEGER NOT NULL DEFAULT 0""",),
     ),
     (
         "0007_encryption.sql",
