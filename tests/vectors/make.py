@@ -158,6 +158,8 @@ def good() -> list[dict[str, Any]]:
             "complete as webhook-*, and a bad set of svix-*",
             more=svix(request("", signature=wrong)),
         ),
+        request("with headers that JavaScript gives a meaning",
+                more=[("__proto__", "a"), ("constructor", "b")]),
         request("half of webhook-*, all of svix-*", id=None, signature=None,
                 more=svix(request("")), library="refused"),
     ]  # fmt: skip
