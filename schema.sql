@@ -37,7 +37,7 @@ CREATE TABLE events (
   name TEXT,
   type TEXT NOT NULL,
   targets TEXT NOT NULL,
-  payload TEXT NOT NULL, late_targets INTEGER NOT NULL DEFAULT 0,
+  payload TEXT NOT NULL, ordering_key TEXT, late_targets INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (tenant, key)
 ) STRICT, WITHOUT ROWID;
 
@@ -65,7 +65,7 @@ CREATE TABLE deliveries (
   size INTEGER NOT NULL,
   reason TEXT,
   completed_at INTEGER,
-  log TEXT NOT NULL DEFAULT '[]', run_started_at INTEGER, gated INTEGER, start_at INTEGER,
+  log TEXT NOT NULL DEFAULT '[]', run_started_at INTEGER, gated INTEGER, start_at INTEGER, ordering_key TEXT, ordering_number INTEGER,
   PRIMARY KEY (lane, key)
 ) STRICT, WITHOUT ROWID;
 
@@ -114,6 +114,34 @@ CREATE TABLE switches (
   since INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX deliveries_ordered ON deliveries (lane, ordering_key, ordering_number)
+  WHERE ordering_number IS NOT NULL;
+
+CREATE INDEX deliveries_stopping ON deliveries (lane, key)
+  WHERE ordering_number IS NOT NULL AND state IN ('failed', 'exhausted');
+
+CREATE TRIGGER deliveries_leave AFTER UPDATE OF state ON deliveries
+WHEN NEW.ordering_number IS NOT NULL AND NEW.state IN ('success', 'canceled')
+BEGIN
+  UPDATE deliveries SET ordering_number = NULL WHERE lane = NEW.lane AND key = NEW.key;
+END;
+
+CREATE TRIGGER deliveries_next AFTER UPDATE OF ordering_number ON deliveries
+WHEN OLD.ordering_number IS NOT NULL AND NEW.ordering_number IS NULL
+BEGIN
+  UPDATE deliveries SET
+    state = 'ready',
+    due_at = max(
+      coalesce(NEW.completed_at, 0),
+      coalesce((SELECT updated_at FROM endpoints WHERE lane = NEW.lane), 0)
+    )
+  WHERE lane = NEW.lane AND state = 'scheduled' AND due_at IS NULL AND key = (
+    SELECT key FROM deliveries
+    WHERE lane = NEW.lane AND ordering_key = NEW.ordering_key AND ordering_number IS NOT NULL
+    ORDER BY ordering_number LIMIT 1
+  );
+END;
+
 CREATE TABLE api_tokens (
   id TEXT NOT NULL PRIMARY KEY,
   hash TEXT NOT NULL,
@@ -151,4 +179,4 @@ CREATE TABLE IF NOT EXISTS "d1_migrations"(
 		applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
 );
 
-INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql'), ('0006_access.sql'), ('0006_late_targets.sql'), ('0007_encryption.sql');
+INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql'), ('0004_ordering.sql'), ('0006_access.sql'), ('0006_late_targets.sql'), ('0007_encryption.sql');

@@ -212,7 +212,7 @@ REPEATED_NAMES = [
 
 FIELDS = [
     _post("unknown field", _event(typ=1), "/typ", "did you mean type?"),
-    _post("ordering key", _event(ordering_key="a"), "/ordering_key", "Known are type, data"),
+    _post("field like no other", _event(priority="a"), "/priority", "Known are type, data"),
     _post("unknown field with a slash", _event(**{"a/b~": 1}), "/a~1b~0", "Is unknown here"),
     _post("missing type", b'{"data":1}', "/type", "Is required"),
     _post("missing data", b'{"type":"message.sent"}', "/data", "Is required"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.api.bad_input import BAD_INPUT, BadInput, stored
+from tests.api.bad_ordering import BAD_ORDERING
 from tests.api.bad_secrets import BAD_SECRETS
 from tests.api.server import Served
 
-CASES = [*BAD_INPUT, *BAD_SECRETS]
+CASES = [*BAD_INPUT, *BAD_SECRETS, *BAD_ORDERING]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -50,6 +50,8 @@ async def test_a_success_is_shown_with_its_attempt(api: Api) -> None:
         "attempt_count": 1,
         "attempts": [attempt],
         "next_attempt_at": None,
+        "ordering_key": None,
+        "waits_for": None,
     }
 
 

@@ -31,6 +31,7 @@ async def test_a_new_endpoint_is_shown_whole_and_with_its_secret(api: Api) -> No
         "timeout_ms": None,
         "concurrency_max": None,
         "rate_limit_per_second": None,
+        "ordering_on_failure": "continue",
         "status": "active",
         "active": True,
         "signature": "v1",

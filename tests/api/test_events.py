@@ -58,8 +58,8 @@ async def test_an_event_is_shown_with_its_data_byte_for_byte(api: Api) -> None:
     shown = await api.client.get("/v1/events/mine:1")
     assert b'"data":%s,"metadata":{ "k":1.0 },"version":"2"' % DATA in shown.content
     assert list(shown.json()) == [
-        "id", "tenant", "type", "timestamp", "data", "metadata", "version", "accepted_at",
-        "delivery_count",
+        "id", "tenant", "type", "timestamp", "data", "metadata", "version", "ordering_key",
+        "accepted_at", "delivery_count",
     ]  # fmt: skip
     assert (await api.get("/v1/events"))["data"] == [json.loads(shown.content)]
 

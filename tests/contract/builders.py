@@ -92,6 +92,7 @@ def new_event(
     metadata: Mapping[str, object] | None = None,
     id: str | None = None,  # noqa: A002 - the caller's word for it
     idempotency_key: str | None = None,
+    ordering_key: str | None = None,
 ) -> NewEvent:
     """Return an event of that accept time; ``data`` makes its content."""
     content = {"type": event_type, "data": data, "metadata": metadata or {}}
@@ -112,6 +113,7 @@ def new_event(
         id=id,
         name=name,
         content_hash=None if name is None else hashlib.sha256(payload.encode()).hexdigest(),
+        ordering_key=ordering_key,
     )
 
 

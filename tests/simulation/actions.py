@@ -17,7 +17,7 @@ from tests.simulation.recovering import (
 )
 from webhook.domain.endpoint import EndpointInput, EndpointPatch
 from webhook.domain.errors import Conflict, NotFound
-from webhook.domain.model import EndpointStatus
+from webhook.domain.model import EndpointStatus, OrderingOnFailure
 from webhook.domain.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ POLICIES = (
 )
 CONCURRENCIES = (None, 1, 2, 3)
 RATES = (None, None, 0.5, 2, 5, 20)
+ON_FAILURE = (OrderingOnFailure.CONTINUE, OrderingOnFailure.STOP)
 PATTERNS = (["*"], ["*"], ["message.*"], ["message.sent", "quota.exceeded"])
 
 type Act = Callable[["World"], Coroutine[Any, Any, object]]
@@ -93,6 +94,7 @@ async def add_an_endpoint(world: World) -> None:
         retry=dice.choice(POLICIES) if dice.random() < 0.3 else None,
         concurrency_max=dice.choice(CONCURRENCIES) if world.options.limits else None,
         rate_limit_per_second=dice.choice(RATES) if world.options.limits else None,
+        ordering_on_failure=dice.choice(ON_FAILURE) if may_stop(world) else ON_FAILURE[0],
     )
     await world.callers.ask(lambda service: service.add_endpoint(given))
 
@@ -128,6 +130,16 @@ async def let_an_endpoint_miss_something(world: World) -> None:
         await _change(world, EndpointPatch(status=EndpointStatus.INACTIVE), endpoint_id)
         await emit_a_batch(world)
         await _change(world, EndpointPatch(status=EndpointStatus.ACTIVE), endpoint_id)
+
+
+def may_stop(world: World) -> bool:
+    """Whether endpoints may stop their ordering keys, which takes both stores in one place."""
+    return world.options.ordering and world.options.joint
+
+
+async def change_what_stops_an_endpoints_keys(world: World) -> None:
+    if may_stop(world):
+        await _change(world, EndpointPatch(ordering_on_failure=world.dice.choice(ON_FAILURE)))
 
 
 async def pause_or_resume_an_endpoint(world: World) -> None:
@@ -308,6 +320,7 @@ ACTIONS = (
     Action(3, pause_or_resume_an_endpoint, "edits"),
     Action(1, add_an_endpoint, "edits"),
     Action(2, change_the_limits_of_an_endpoint, "limits"),
+    Action(2, change_what_stops_an_endpoints_keys, "ordering"),
     Action(2, pause_all_sending, "pauses"),
     Action(2, resume_all_sending, "pauses"),
     Action(2, remove_an_endpoint, "removals"),

@@ -24,6 +24,7 @@ TRIES = 6
 TYPES = ("message.sent", "message.read", "quota.exceeded")
 TENANTS = ("default", "other")
 REGIONS = ("north", "south")
+ORDERING_KEYS = (None, "a", "a", "b")
 
 
 class Emission(msgspec.Struct):
@@ -64,10 +65,16 @@ class Callers:
             idempotency_key=key,
             tenant=dice.choice(TENANTS[: self._world.options.tenants]),
             metadata={"region": dice.choice(REGIONS)},
+            ordering_key=self._ordering_key(),
         )
         made = Emission(number=number, event=event)
         self.emissions.append(made)
         return made
+
+    def _ordering_key(self) -> str | None:
+        if not self._world.options.ordering:
+            return None
+        return self._world.dice.choice(ORDERING_KEYS)
 
     async def emit(self, emissions: Sequence[Emission]) -> None:
         """Emit in one call; repeat it if all have names and nobody knows what became of them."""

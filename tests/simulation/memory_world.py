@@ -51,6 +51,7 @@ class MemoryEndpoints:
                 e.timeout_ms,
                 e.concurrency_max,
                 e.rate_limit_per_second,
+                e.ordering_on_failure.value,
             )
             for e in self.inner._endpoints.values()
         }

@@ -58,6 +58,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     # Endpoints may have limits; the operator may pause all sending.
     limits: bool
     pauses: bool
+    # Some events have an ordering key.
+    ordering: bool
 
     @property
     def calm(self) -> bool:
@@ -149,7 +151,9 @@ def draw(seed: int) -> Options:
         recoveries=dice.random() < 0.4,
         limits=perhaps(0.4),
         pauses=perhaps(0.15),
+        ordering=dice.random() < 0.4,
     )
     # One at a time, what kills its senders would take hours; and limits need both stores in one.
     limits = drawn.limits and drawn.joint and not drawn.poison
-    return msgspec.structs.replace(drawn, limits=limits)
+    ordering = drawn.ordering and not drawn.poison
+    return msgspec.structs.replace(drawn, limits=limits, ordering=ordering)

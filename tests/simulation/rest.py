@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tests.simulation.callers import TENANTS
+from tests.simulation.ordering import release_all
 from webhook.domain.endpoint import EndpointPatch
 from webhook.domain.errors import Conflict, NotFound
 from webhook.domain.model import Delivery, EndpointStatus, Event
@@ -55,6 +56,7 @@ async def resume_all(world: World) -> None:
     while True:
         if world.store.paused():
             await world.callers.ask(lambda service: service.resume_sending())
+        await release_all(world)
         asleep = [
             e.id for e in world.history.endpoints.values() if e.status not in ("active", "removed")
         ]

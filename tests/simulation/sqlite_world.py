@@ -97,8 +97,9 @@ class SqliteWorld:
     def endpoints(self) -> list[StoredEndpoint]:
         if self._apart is not None:
             return self._apart.look()
+        rows = self._database.execute(_ENDPOINTS)
         found = []
-        for endpoint_id, tenant, status, text, *limits in self._database.execute(_ENDPOINTS):
+        for endpoint_id, tenant, status, text, timeout_ms, concurrency, rate in rows:
             settings = msgspec.json.decode(text)
             found.append(
                 StoredEndpoint(
@@ -109,7 +110,10 @@ class SqliteWorld:
                     tuple(settings["event_types"]),
                     settings.get("filters", {}),
                     msgspec.convert(settings.get("retry"), RetryPolicy | None),
-                    *limits,
+                    timeout_ms,
+                    concurrency,
+                    rate,
+                    settings.get("ordering_on_failure", "continue"),
                 )
             )
         return found
@@ -135,6 +139,7 @@ _COLUMNS = (
     "reason",
     "completed_at",
     "log",
+    "ordering_key",
 )
 _DELIVERIES = f"SELECT {', '.join(_COLUMNS)} FROM deliveries"  # noqa: S608 - columns of ours
 _RECOVERY_COLUMNS = (
@@ -163,7 +168,9 @@ def _ref(place: tuple[str, str]) -> DeliveryRef:
 
 
 def _delivery(row: tuple[Any, ...]) -> Delivery:
-    return read_delivery(dict(zip(_COLUMNS, row, strict=True), event_id="", event_type=""))
+    # Who waits for whom is not looked up here, it is worked out by an invariant.
+    unknown = {"event_id": "", "event_type": "", "waits_for": None, "stops": False}
+    return read_delivery(dict(zip(_COLUMNS, row, strict=True), **unknown))
 
 
 def _recovery(row: tuple[Any, ...]) -> Recovery:

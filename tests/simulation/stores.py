@@ -52,6 +52,7 @@ class StoredEndpoint(msgspec.Struct, frozen=True):
     timeout_ms: int | None
     concurrency_max: int | None
     rate_limit_per_second: float | None
+    ordering_on_failure: str = "continue"
 
 
 class SimulatedStore(Protocol):

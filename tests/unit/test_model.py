@@ -78,6 +78,7 @@ def test_a_delivery_is_its_endpoint_and_event() -> None:
 @pytest.mark.parametrize(
     ("state", "status"),
     [
+        ("blocked", "pending"),
         ("ready", "pending"),
         ("scheduled", "pending"),
         ("leased", "pending"),
@@ -89,4 +90,4 @@ def test_a_delivery_is_its_endpoint_and_event() -> None:
 )
 def test_a_state_in_a_callers_words(state: str, status: str) -> None:
     assert DeliveryState(state).status is DeliveryStatus(status)
-    assert len(DeliveryState) == 7
+    assert len(DeliveryState) == 8

@@ -13,7 +13,13 @@ from typing import NamedTuple
 
 import pytest
 
-from webhook.adapters.sql import read_statements, recovery_statements, settle_statements, statements
+from webhook.adapters.sql import (
+    ordering_statements,
+    read_statements,
+    recovery_statements,
+    settle_statements,
+    statements,
+)
 from webhook.adapters.sql.migrate import build_webhook_schema_sql
 
 EVENT = "PRIMARY KEY (tenant=? AND key=?)"
@@ -34,6 +40,7 @@ LANE_RANGE = "PRIMARY KEY (lane=? AND key>? AND key<?)"
 DEAD = "INDEX deliveries_dead (tenant=? AND key>? AND key<?)"
 DUE = "INDEX deliveries_waiting (due_at<?)"
 UNDER_WAY = "INDEX deliveries_gated (lane=? AND due_at>?)"
+LINE = "INDEX deliveries_ordered (lane=? AND ordering_key=? AND ordering_number>?)"
 SWITCH = "PRIMARY KEY (name=?)"
 RECOVERY = "PRIMARY KEY (id=?)"
 # Made by one tenant, not long ago.
@@ -64,6 +71,7 @@ PLANS: dict[str, Plan] = {
     "CONFLICTING_NAMES": Plan({NAME}, (OF_THE_CALL,)),
     "ACCEPT_EVENTS": Plan({NAME, PATTERN}, (OF_THE_CALL,)),
     "ACCEPT_DELIVERIES": Plan({EVENT, ENDPOINT, SWITCH}, (OF_THE_CALL,)),
+    "ACCEPT_ORDERED": Plan({EVENT, LINE}, (OF_THE_CALL,)),
     "ACCEPT_RESULT": Plan({NAME, EVENT}, (OF_THE_CALL,)),
     "ACCEPT_LEASED": Plan({EVENT, DELIVERY, ENDPOINT}),
     # claim
@@ -81,7 +89,7 @@ PLANS: dict[str, Plan] = {
     "TAKE_START": Plan({ENDPOINT}),
     "NEXT_START": Plan({ENDPOINT}),
     # settle
-    "SETTLE": Plan({DELIVERY}),
+    "SETTLE": Plan({DELIVERY, ENDPOINT}),
     "DISABLE_UNSUBSCRIBE": Plan({SUBSCRIPTION, DELIVERY, ENDPOINT}, (OF_THE_CALL,)),
     "DISABLE": Plan({DELIVERY, ENDPOINT}),
     "COUNT_FAILURES": Plan({DELIVERY, ENDPOINT}, (OF_THE_CALL,)),
@@ -106,10 +114,10 @@ PLANS: dict[str, Plan] = {
     "EVENT_GET": Plan({NAME, EVENT}),
     "EVENTS_LIST": Plan({EVENT_RANGE}),
     "EVENTS_SCANNED": Plan({EVENT_RANGE}),
-    "DELIVERY_GET": Plan({DELIVERY, EVENT, ENDPOINT}),
-    "DELIVERIES_BY_ENDPOINT": Plan({LANE_RANGE, DELIVERY, EVENT, ENDPOINT}),
-    "DELIVERIES_BY_DEATH": Plan({DEAD, DELIVERY, EVENT, ENDPOINT}),
-    "DELIVERIES_BY_EVENT": Plan({EVENT_RANGE, DELIVERY, EVENT, ENDPOINT}, (OF_ONE_EVENT,)),
+    "DELIVERY_GET": Plan({DELIVERY, EVENT, ENDPOINT, LINE}),
+    "DELIVERIES_BY_ENDPOINT": Plan({LANE_RANGE, DELIVERY, EVENT, ENDPOINT, LINE}),
+    "DELIVERIES_BY_DEATH": Plan({DEAD, DELIVERY, EVENT, ENDPOINT, LINE}),
+    "DELIVERIES_BY_EVENT": Plan({EVENT_RANGE, DELIVERY, EVENT, ENDPOINT, LINE}, (OF_ONE_EVENT,)),
     "SCANNED_BY_ENDPOINT": Plan({LANE_RANGE}, (OF_A_SCAN,)),
     "SCANNED_BY_DEATH": Plan({DEAD}, (OF_A_SCAN,)),
     "SCANNED_BY_EVENT": Plan({EVENT_RANGE}, (OF_ONE_EVENT, OF_A_SCAN)),
@@ -135,7 +143,7 @@ PLANS: dict[str, Plan] = {
     "PIECE_REPLAY": Plan({RECOVERY, DELIVERY, ENDPOINT}),
     "PIECE_MAKE_COUNT": Plan({RECOVERY, EVENT, DELIVERY, ENDPOINT}),
     "PIECE_MAKE_TARGETS": Plan({RECOVERY, EVENT, DELIVERY, ENDPOINT}),
-    "PIECE_MAKE_DELIVERIES": Plan({RECOVERY, EVENT, DELIVERY, ENDPOINT}),
+    "PIECE_MAKE_DELIVERIES": Plan({RECOVERY, EVENT, DELIVERY, ENDPOINT, LINE}, (OF_THE_CALL,)),
     "PIECE_END": Plan({RECOVERY}),
     # cancel
     "CANCEL": Plan({DELIVERY, ENDPOINT}),
@@ -146,6 +154,22 @@ PLANS: dict[str, Plan] = {
     ),
     "SWEEP_OVERDUE_SCHEDULED": Plan({SOON_DUE, DELIVERY, ENDPOINT}),
     "SWEEP_OVERDUE_SEEN": Plan({SOON_DUE}),
+    # ordered delivery
+    "RELEASE_STOPPING": Plan({DELIVERY, ENDPOINT, "INDEX deliveries_stopping (lane=?)"}),
+    "SWEEP_STOPPING": Plan(
+        {walk.replace("deliveries_ready", "deliveries_stopping") for walk in WALK}
+        | {DELIVERY, ENDPOINT},
+        first_entries=1,
+    ),
+    "SWEEP_BLOCKED": Plan(
+        {
+            "INDEX deliveries_waiting (due_at=? AND lane>?)",
+            "INDEX deliveries_waiting (due_at=? AND lane<?)",
+            "INDEX deliveries_waiting (due_at=? AND lane=? AND key<?)",
+            DELIVERY,
+            ENDPOINT,
+        }
+    ),
     # sweep
     "SWEEP_REMOVED": Plan(WALK | {DELIVERY, ENDPOINT}, first_entries=1),
     "SWEEP_OLD_DELIVERIES": Plan(OLD | {EVENT}),
@@ -159,7 +183,13 @@ PLANS: dict[str, Plan] = {
 
 
 def all_statements() -> Iterator[tuple[str, str]]:
-    for module in (statements, settle_statements, read_statements, recovery_statements):
+    for module in (
+        statements,
+        ordering_statements,
+        settle_statements,
+        read_statements,
+        recovery_statements,
+    ):
         for name, text in vars(module).items():
             is_one = isinstance(text, str) and re.match(
                 r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", text

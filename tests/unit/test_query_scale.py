@@ -111,7 +111,7 @@ def fill(
         )
         connection.execute(
             """
-            INSERT INTO events
+            INSERT INTO events (tenant, key, id, name, type, targets, payload)
             SELECT 'default', key, NULL, NULL, 'message.sent', json_array(lane), '{}' FROM made
             """
         )

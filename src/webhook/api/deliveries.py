@@ -163,8 +163,10 @@ OPERATIONS = (
         scope=Scope.MANAGE,
         summary="Deliver no more",
         description=(
-            "A pending delivery is canceled; a finished one is left as it is. An attempt that is "
-            "under way may still reach the receiver; what comes of it is not recorded."
+            "A pending delivery is canceled; a finished one is left as it is, unless its "
+            "endpoint's ordering_on_failure lets it stop its ordering_key, which then goes on. "
+            "An attempt that is under way may still reach the receiver; what comes "
+            "of it is not recorded."
         ),
         handler=cancel_delivery,
         query=AnyTenantQuery,

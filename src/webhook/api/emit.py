@@ -68,6 +68,14 @@ class EmitInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     idempotency_key: Annotated[
         str | None, text("Makes a repeat safe as an id does; give one of them.", KEY_PATTERN)
     ] = None
+    ordering_key: Annotated[
+        str | None,
+        text(
+            "Events with the same key reach an endpoint one after the other, in the order in which "
+            "they were accepted.",
+            KEY_PATTERN,
+        ),
+    ] = None
 
 
 class EmitBatchInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -180,6 +188,7 @@ def _event(given: EmitInput, key: str | None) -> WebhookEvent:
         metadata={} if given.metadata is UNSET else given.metadata,
         version=given.version,
         idempotency_key=key,
+        ordering_key=given.ordering_key,
     )
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from webhook.api.reasons import reason_of, waits_for
 from webhook.domain.event import rfc3339
 from webhook.domain.model import (
     Attempt,
@@ -18,6 +19,7 @@ from webhook.domain.model import (
     EndpointStatus,
     ErrorKind,
     Event,
+    OrderingOnFailure,
 )
 from webhook.domain.retry import RetryPolicy
 from webhook.domain.secret import SignatureVersion, SigningSecret
@@ -86,6 +88,7 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="What filters look at.", extra_json_schema={"type": "object"}),
     ]
     version: str
+    ordering_key: str | None
     accepted_at: Time
     delivery_count: int
 
@@ -101,6 +104,7 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
             data=payload.data,
             metadata=payload.metadata,
             version=payload.version,
+            ordering_key=event.ordering_key,
             accepted_at=rfc3339(event.accepted_at),
             delivery_count=len(event.endpoint_ids),
         )
@@ -154,6 +158,7 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     timeout_ms: int | None
     concurrency_max: int | None
     rate_limit_per_second: float | None
+    ordering_on_failure: OrderingOnFailure
     status: EndpointStatus
     active: bool
     health: HealthView
@@ -193,6 +198,7 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
             timeout_ms=endpoint.timeout_ms,
             concurrency_max=endpoint.concurrency_max,
             rate_limit_per_second=endpoint.rate_limit_per_second,
+            ordering_on_failure=endpoint.ordering_on_failure,
             status=endpoint.status,
             active=endpoint.active,
             health=HealthView.of(endpoint),
@@ -321,13 +327,15 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     ]
     created_at: Time
     completed_at: Time | None
+    ordering_key: str | None
+    waits_for: Annotated[
+        str | None,
+        Meta(description="The delivery with the same ordering_key that must end first."),
+    ]
 
     @classmethod
     def of(cls, delivery: Delivery, *, with_responses: bool = False) -> Self:
         """Make the view of a delivery, with the receiver's answers if asked for."""
-        reason = delivery.reason
-        if reason is None and delivery.attempts:
-            reason = delivery.attempts[-1].error
         waits = delivery.state in {DeliveryState.READY, DeliveryState.SCHEDULED}
         return cls(
             id=delivery.id,
@@ -336,7 +344,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
             endpoint_id=delivery.endpoint_id,
             tenant=delivery.tenant,
             status=delivery.status,
-            reason=reason,
+            reason=reason_of(delivery),
             attempt_count=delivery.attempts_made,
             attempts=[
                 AttemptView.of(attempt, with_response=with_responses)
@@ -345,6 +353,8 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
             next_attempt_at=_time(delivery.due_at) if waits else None,
             created_at=rfc3339(delivery.created_at),
             completed_at=_time(delivery.completed_at),
+            ordering_key=delivery.ordering_key,
+            waits_for=waits_for(delivery),
         )
 
 

@@ -14,7 +14,7 @@ from webhook.domain.event import TENANT_DEFAULT, name_problem, rfc3339, tenant_p
 from webhook.domain.event_types import pattern_problem
 from webhook.domain.headers import check_headers
 from webhook.domain.json_text import check_text, escape
-from webhook.domain.model import HEALTHY, Endpoint, EndpointStatus
+from webhook.domain.model import HEALTHY, Endpoint, EndpointStatus, OrderingOnFailure
 from webhook.domain.retry import RetryPolicy
 from webhook.domain.secret import (
     OVERLAP_S_MAX,
@@ -51,6 +51,15 @@ Signature = Annotated[
         "Ed25519 key of which the receiver knows the public half."
     ),
 ]
+OnFailure = Annotated[
+    OrderingOnFailure,
+    Meta(
+        description=(
+            "Whether a delivery that ended failed or exhausted holds back those after it with the "
+            "same ordering_key, until it is replayed with success or canceled."
+        )
+    ),
+]
 TimeoutMs = Annotated[
     int | None, Meta(description=f"Deadline of one attempt, 1 to {TIMEOUT_MS_MAX} ms.")
 ]
@@ -80,6 +89,7 @@ class EndpointInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     timeout_ms: TimeoutMs = None
     concurrency_max: ConcurrencyMax = None
     rate_limit_per_second: RateLimit = None
+    ordering_on_failure: OnFailure = OrderingOnFailure.CONTINUE
 
     def __repr__(self) -> str:
         """Hide URL, header values and secret from logs."""
@@ -102,6 +112,7 @@ class EndpointPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     timeout_ms: TimeoutMs | UnsetType = UNSET
     concurrency_max: ConcurrencyMax | UnsetType = UNSET
     rate_limit_per_second: RateLimit | UnsetType = UNSET
+    ordering_on_failure: OnFailure | UnsetType = UNSET
 
     def __repr__(self) -> str:
         """Hide URL and header values from logs."""
@@ -117,6 +128,7 @@ _PLAIN_FIELDS = (
     "timeout_ms",
     "concurrency_max",
     "rate_limit_per_second",
+    "ordering_on_failure",
 )
 
 
@@ -153,6 +165,7 @@ def new_endpoint(
         timeout_ms=given.timeout_ms,
         concurrency_max=given.concurrency_max,
         rate_limit_per_second=given.rate_limit_per_second,
+        ordering_on_failure=given.ordering_on_failure,
         status=_status(given.active, given.status, EndpointStatus.ACTIVE),
     )
     _check(endpoint, reserved_headers)

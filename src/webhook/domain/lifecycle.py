@@ -7,6 +7,9 @@ ready ──claim──▶ leased ──2xx──▶ success
   ├──lease ended,──┤ └──else──▶ scheduled ──due──▶ ready
   │  given back ◀──┘
   └──replay── success, failed, exhausted, canceled
+
+With an ordering key a delivery begins blocked when others stand before it in line, and becomes
+ready when they have ended.
 """
 
 from __future__ import annotations
@@ -32,7 +35,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
 
     ``attempts_before`` is the count at claim: a settlement that is repeated after an unknown
     outcome finds the count raised and changes nothing. ``attempt`` None means that no request was
-    made, and the count stays.
+    made, and the count stays. ``ordered`` says that the delivery stands in line with others, so
+    that its end may let another become due.
     """
 
     ref: DeliveryRef
@@ -44,6 +48,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     completed_at: int | None = None
     disable_endpoint: bool = False
+    ordered: bool = False
 
     @property
     def failed_at(self) -> int | None:
@@ -75,6 +80,7 @@ def _settle(
         reason=reason,
         completed_at=now if ended else None,
         disable_endpoint=disable_endpoint,
+        ordered=delivery.ordering_key is not None,
     )
 
 

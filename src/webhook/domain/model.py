@@ -36,8 +36,9 @@ class DeliveryStatus(StrEnum):
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands. The first three are ``pending``, the others are ends."""
+    """Where a delivery stands. The first four are ``pending``, the others are ends."""
 
+    BLOCKED = "blocked"
     READY = "ready"
     SCHEDULED = "scheduled"
     LEASED = "leased"
@@ -52,7 +53,20 @@ class DeliveryState(StrEnum):
         return DeliveryStatus.PENDING if self in PENDING_STATES else DeliveryStatus(self.value)
 
 
-PENDING_STATES = frozenset((DeliveryState.READY, DeliveryState.SCHEDULED, DeliveryState.LEASED))
+PENDING_STATES = frozenset(
+    (DeliveryState.BLOCKED, DeliveryState.READY, DeliveryState.SCHEDULED, DeliveryState.LEASED)
+)
+DEAD_STATES = frozenset((DeliveryState.FAILED, DeliveryState.EXHAUSTED))
+
+
+class OrderingOnFailure(StrEnum):
+    """What becomes of an ordering key at an endpoint when a delivery of it is a dead letter.
+
+    ``stop`` holds the later ones back until the dead letter is replayed with success or canceled.
+    """
+
+    CONTINUE = "continue"
+    STOP = "stop"
 
 
 class ErrorKind(StrEnum):
@@ -95,6 +109,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     timeout_ms: int | None = None
     concurrency_max: int | None = None
     rate_limit_per_second: float | None = None
+    ordering_on_failure: OrderingOnFailure = OrderingOnFailure.CONTINUE
     status: EndpointStatus = EndpointStatus.ACTIVE
     failures: int = 0
     failing_since: int | None = None
@@ -151,6 +166,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     name: str | None = None
     content_hash: str | None = None
+    ordering_key: str | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,6 +178,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     payload: str
     endpoint_ids: tuple[str, ...] = ()
+    ordering_key: str | None = None
 
     @property
     def accepted_at(self) -> int:
@@ -191,6 +208,10 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     ``run_started_at`` is when that was, None for the first run of a delivery that the accept made;
     a claim may leave it out. ``interruptions`` counts claims in a row whose outcome nobody
     reported. ``due_at`` is when the next attempt is due, or the end of the lease while leased.
+
+    Deliveries of one ``ordering_key`` at one endpoint stand in line; while it is blocked,
+    ``waits_for`` is the key of the event whose delivery is the first of the line. ``stops`` marks a
+    dead letter that holds the line up. A claim leaves both out.
     """
 
     endpoint_id: str
@@ -208,6 +229,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     completed_at: int | None = None
     attempts: tuple[Attempt, ...] = ()
+    ordering_key: str | None = None
+    waits_for: str | None = None
+    stops: bool = False
 
     @property
     def ref(self) -> DeliveryRef:

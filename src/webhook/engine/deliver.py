@@ -88,11 +88,11 @@ class Deliverer:
             note_progress=self._note_progress,
         )
         self._claiming = self.more = False
-        # What the last claim said of gates, whether any claim took something behind one, and how
-        # many outcomes were settled when the last one began.
-        self._held_back = self._took_gated = False
+        # What the last claim said of gates, whether any claim took something behind one or with an
+        # ordering key, and how many outcomes were settled when the last one began.
+        self._held_back = self._took_gated = self._took_ordered = False
         self._next_gate_at: int | None = None
-        self._ended_before = 0
+        self._ended_before = self._released_before = 0
         self._claims_ended = 0
         self._claimed_at_ms = 0.0
         self._had_no_room = False
@@ -171,7 +171,7 @@ class Deliverer:
             else:
                 await self.finish()
                 if self._made_room and (took is None or gate_waits == self._limits.gate_waits):
-                    return self._next_gate_at is None
+                    return self._next_gate_at is None or self.released
                 # What was given back is due again, and a walk past many paused lanes goes on.
                 due_at = self._settler.next_due_at
                 due = self.more or (due_at is not None and due_at <= self._clock.now_ms())
@@ -184,13 +184,19 @@ class Deliverer:
 
     @property
     def _at_a_gate(self) -> bool:
-        """Whether more is due behind a gate that what this claimer took of it may open."""
-        return self._held_back and self._took_gated
+        """Whether more may become due as what this claimer took is settled."""
+        return (self._held_back and self._took_gated) or self._took_ordered
 
     @property
     def _made_room(self) -> bool:
-        """Whether something was settled since the last claim that may have opened its gate."""
-        return self._at_a_gate and self._settler.ended > self._ended_before
+        """Whether something was settled since the last claim that may have let more become due."""
+        ended = self._settler.ended > self._ended_before
+        return (self._held_back and self._took_gated and ended) or self.released
+
+    @property
+    def released(self) -> bool:
+        """Whether the next of an ordering key may have become due since the last claim."""
+        return self._settler.released > self._released_before
 
     @property
     def gate_wait_ms(self) -> int | None:
@@ -305,7 +311,7 @@ class Deliverer:
             start=self._start,
         )
         self._claiming = True
-        self._ended_before = self._settler.ended
+        self._ended_before, self._released_before = self._settler.ended, self._settler.released
         try:
             return await self._take(await walk(self._store, request), asked_ms)
         finally:
@@ -330,6 +336,7 @@ class Deliverer:
         self.taken += len(claim.claimed)
         taken = list(held_since(claim.claimed, asked_ms))
         self._took_gated |= any(held.gated for held in taken)
+        self._took_ordered |= any(held.ordered for held in taken)
         if self._abandoned:
             self._slots.give_back(taken)
         else:
@@ -354,7 +361,7 @@ class Deliverer:
         await self._clock.wait(self._progress, small_ms if small_ms > 0 else None)
 
     async def _wait_for_a_gate(self) -> None:
-        """Wait until an outcome is settled, which may make room, or until a gate opens by time."""
+        """Wait until an outcome is settled that may make room, or until a gate opens by time."""
         end_ms = None
         if self._next_gate_at is not None:
             end_ms = self._clock.monotonic_ms() + self._next_gate_at - self._clock.now_ms()

@@ -18,7 +18,7 @@ from webhook.domain.endpoint import (
 from webhook.domain.errors import Conflict, InvalidInput, NotFound
 from webhook.domain.event import WebhookEvent
 from webhook.domain.ids import KeyMaker, is_endpoint_id
-from webhook.domain.model import Endpoint
+from webhook.domain.model import Endpoint, OrderingOnFailure
 from webhook.domain.secret import OVERLAP_S_DEFAULT, SignatureVersion, SigningSecret
 from webhook.engine.access import Access
 from webhook.engine.hints import Hints
@@ -38,6 +38,12 @@ from webhook.ports import (
 
 # How long a probe waits for a start that the endpoint's rate gives.
 PROBE_WAIT_MS = 10_000
+# What holds deliveries back and takes a joint store, and what it is where nothing does.
+_WITHOUT_LIMITS = {
+    "concurrency_max": None,
+    "rate_limit_per_second": None,
+    "ordering_on_failure": OrderingOnFailure.CONTINUE,
+}
 
 
 class EndpointService:
@@ -149,8 +155,8 @@ class EndpointService:
         """Refuse limits that nobody would keep."""
         if self._persistence.joint:
             return
-        for name in ("concurrency_max", "rate_limit_per_second"):
-            if getattr(endpoint, name) is not None:
+        for name, unlimited in _WITHOUT_LIMITS.items():
+            if getattr(endpoint, name) is not unlimited:
                 detail = "Needs a store that keeps endpoints and deliveries together."
                 raise InvalidInput.at(f"/{name}", detail)
 
@@ -272,7 +278,7 @@ class EndpointService:
 
 def _lets_more_through(changed: Endpoint, before: Endpoint) -> bool:
     """Whether what waits may go on: the endpoint is active again, or its limits are others."""
-    limits = (changed.concurrency_max, changed.rate_limit_per_second)
     return changed.active and (
-        not before.active or limits != (before.concurrency_max, before.rate_limit_per_second)
+        not before.active
+        or any(getattr(changed, name) != getattr(before, name) for name in _WITHOUT_LIMITS)
     )

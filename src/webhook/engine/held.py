@@ -25,6 +25,11 @@ class Held(NamedTuple):
         endpoint = self.claimed.endpoint
         return endpoint is not None and endpoint.gated
 
+    @property
+    def ordered(self) -> bool:
+        """Whether its end may let another delivery of its ordering key become due."""
+        return self.claimed.delivery.ordering_key is not None
+
 
 def held_since(claimed: Iterable[Claimed], asked_ms: float) -> Iterator[Held]:
     """Say when each may start, and when each lease ends at the earliest.

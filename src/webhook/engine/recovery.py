@@ -89,17 +89,19 @@ class RecoveryService(EndpointService):
     ) -> tuple[Delivery, bool]:
         """Deliver no more; return the delivery and whether this canceled it.
 
-        A finished delivery is left as it is. An attempt that is under way may still reach the
-        receiver; what comes of it is not recorded. Raises ``NotFound``.
+        A finished delivery is left as it is, unless it stops its ordering key. An attempt that is
+        under way may still reach the receiver; nothing of it is recorded. Raises ``NotFound``.
         """
         before = await self.get_delivery(delivery_id, tenant=tenant)
-        if before.status is not DeliveryStatus.PENDING:
+        if before.status is not DeliveryStatus.PENDING and not before.stops:
             return before, False
         now = self._clock.now_ms()
         async with self.access.changing("delivery.cancel", before):
             after = await self._deliveries.cancel(tenant, before.ref, now, CANCELED_BY_HAND)
         if after is None:
             raise NotFound(f"There is no delivery {delivery_id[:64]!r}.")
+        if before.ordering_key is not None:
+            await self._wake_queue.wake(0)
         # It may have come to another end just before.
         return after, (after.status, after.reason) == (DeliveryStatus.CANCELED, CANCELED_BY_HAND)
 

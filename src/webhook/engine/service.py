@@ -160,7 +160,10 @@ class WebhookService(EncryptionService, SwitchService, RecoveryService):
         except Conflict as error:
             raise of_the_only_one(error) from None
         await deliverer.finish()
-        return await self._first_attempts_made(deliverer, event.tenant, result.events[0].key)
+        found = await self._first_attempts_made(deliverer, event.tenant, result.events[0].key)
+        if deliverer.released:
+            await self._wake_queue.wake(0)
+        return found
 
     async def _first_attempts_made(
         self, deliverer: Deliverer, tenant: str, key: str
@@ -346,6 +349,9 @@ class WebhookService(EncryptionService, SwitchService, RecoveryService):
             )
             if not piece.more:
                 break
+        if total.canceled:
+            # Others may have waited for what was canceled.
+            await self._wake_queue.wake(0)
         if self._recoveries is not None:
             await self._recoveries.remove_ended(before, SWEEP_ROWS)
         await self.access.sweep(now - round(self.config.audit_days * _DAY_MS), SWEEP_ROWS)

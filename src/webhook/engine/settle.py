@@ -43,8 +43,8 @@ class Settler:
     ) -> None:
         self.next_due_at: int | None = None
         # How many outcomes came, how many of them are written or given up, and how many of those
-        # gave a delivery back unsent.
-        self.added = self.ended = self.given_back = 0
+        # gave a delivery back unsent, or ended one that others may have waited for.
+        self.added = self.ended = self.given_back = self.released = 0
         self._store = store
         self._endpoints_apart = endpoints_apart
         self._wake_queue = wake_queue
@@ -90,6 +90,7 @@ class Settler:
                 del self._unsettled[: len(batch)]
                 self.ended += len(batch)
                 self.given_back += sum(s.state is DeliveryState.READY for s, _ in batch)
+                self.released += sum(s.ordered and s.completed_at is not None for s, _ in batch)
                 self._note_progress()
         finally:
             self._settling = None

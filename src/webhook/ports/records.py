@@ -79,9 +79,9 @@ class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
 class FirstAttempts(msgspec.Struct, frozen=True, kw_only=True):
     """How many deliveries an accept may lease to its caller, who sends them at once.
 
-    None while sending is paused, nor of endpoints that have a limit or keep failing. Only active
-    endpoints whose timeout is at most ``timeout_ms_max``; the service's default counts
-    for those that have none, and where the store keeps no endpoints.
+    None while sending is paused, nor of endpoints that have a limit or keep failing, nor of events
+    with an ordering key. Only active endpoints whose timeout is at most ``timeout_ms_max``; the
+    service's default counts for those that have none, and where the store keeps no endpoints.
     """
 
     limit: int
@@ -124,7 +124,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 class AcceptResult(msgspec.Struct, frozen=True):
     """What an accept stored: one entry per event in order, and the deliveries leased to the caller.
 
-    ``waiting`` says whether it made deliveries that were not leased.
+    ``waiting`` says whether it made deliveries that are due and were not leased.
     """
 
     events: list[AcceptedEvent]

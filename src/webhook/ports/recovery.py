@@ -87,7 +87,8 @@ class WebhookRecoveryStore(Protocol):
         stands in one of ``recovery.statuses`` gets a new run, as by ``replay``. Each event of
         ``missed`` that is still there and has no delivery to the endpoint gets one, ready, whose
         present run begins at ``now``; the event remembers the endpoint among those it went to, but
-        a repeat of its accept is answered as before.
+        a repeat of its accept is answered as before. With an ordering key it goes to the end of its
+        line, as at an accept, the oldest event first.
         Nothing is done for an endpoint that was removed. The counts rise by what was done, and
         ``done`` ends the recovery.
         """

@@ -98,6 +98,15 @@ class WebhookDeliveryStore(Protocol):
         sent at once come back leased (claim 0) until ``now + first.lease_ms``, the others are
         ready. Repeating the call with the same keys stores nothing twice and is no duplicate; it
         returns what is still leased with claim 0, which nobody but an accept leases.
+
+        With an ``ordering_key`` a delivery goes to the end of the line of that key at its endpoint:
+        behind those of all accepts that returned before this one began, and those before it in the
+        call, by a number that the store gives and no caller's clock. The first of a line is ready,
+        never leased here; the others are ``blocked``, and neither make a claim or an accept slower
+        nor count as ``waiting`` (unless the call is a repeat). Two accepts at once, or an accept
+        and the end of the first, must see each other: where writers run side by side, as on
+        PostgreSQL, each takes a lock of its (endpoint, key) first, in one order, and holds it until
+        it has committed.
         """
         ...
 
@@ -135,6 +144,13 @@ class WebhookDeliveryStore(Protocol):
         see ``domain/health.py``. Of several to one endpoint in one call, a success comes last.
         While its endpoint is removed and the sweep has not come yet, a delivery can still be
         settled: what was delivered was delivered.
+
+        Whatever ends a delivery that stands in line (a settle, ``cancel``, ``sweep``) takes it out
+        and makes the first of the line ready, if it is blocked, in the same write. Only a delivery
+        that ends ``failed`` or ``exhausted`` at an endpoint whose ``ordering_on_failure`` is
+        ``stop`` (where the store keeps endpoints) keeps its place and holds up the line: it
+        ``stops``. So it does while a replay of it is pending, until it succeeds, is canceled, or
+        its endpoint stops nothing any more, which an update or else the next sweep notices.
         """
         ...
 
@@ -143,7 +159,8 @@ class WebhookDeliveryStore(Protocol):
 
         A pending delivery is returned unchanged (its state tells). The claim number, the attempts
         and their count stay; ``run_start`` becomes that count, ``due_at`` and ``run_started_at``
-        are ``now``, ``interruptions`` is 0, ``reason`` and ``completed_at`` go. Raises ``Conflict``
+        are ``now``, ``interruptions`` is 0, ``reason`` and ``completed_at`` go. It stands in no
+        line and waits for none, unless it is a dead letter that stops its own. Raises ``Conflict``
         when the endpoint was removed, where the store keeps endpoints.
         """
         ...
@@ -153,8 +170,9 @@ class WebhookDeliveryStore(Protocol):
     ) -> Delivery | None:
         """End a pending delivery as canceled at ``now`` and return it; None when unknown.
 
-        A finished one is returned unchanged. An attempt that is under way may still reach the
-        receiver; its settlement changes nothing, not even after a replay.
+        So ends a dead letter that ``stops`` its line; another finished one is returned unchanged.
+        An attempt that is under way may still reach the receiver; its settlement changes nothing,
+        not even after a replay.
         """
         ...
 
@@ -202,13 +220,14 @@ class WebhookDeliveryStore(Protocol):
         """Do one bounded piece of the tidying, safe beside another sweep.
 
         Write down as canceled what waits for a removed endpoint (what is scheduled or leased there
-        may be left until it is due). Cancel what is ``overdue``: ready, or scheduled and due within
-        ``SWEEP_AHEAD_MS`` (what falls due later may be left until then), and pending since before
-        ``overdue.before``, counted from the present run's beginning if a replay or a recovery began
-        it, else from the accept. Remove events accepted before ``events_before`` with their
-        deliveries and names, never one with a pending delivery. At most ``limit`` deliveries are
-        canceled for each of the reasons and at most ``limit`` events removed. Calls while ``more``
-        holds come to an end, and nothing is left to do then.
+        may be left until it is due). Cancel what is ``overdue``: ready, blocked, or scheduled and
+        due within ``SWEEP_AHEAD_MS`` (what falls due later may be left until then), and pending
+        since before ``overdue.before``, counted from the present run's beginning if a replay or a
+        recovery began it, else from the accept. Remove events accepted before ``events_before``
+        with their deliveries and names, never one with a delivery that is pending or ``stops`` its
+        line. At most ``limit`` ready, blocked and scheduled deliveries each are canceled for each
+        of the reasons and at most ``limit`` events removed. Calls while ``more`` holds come to an
+        end, and nothing is left to do then.
         """
         ...
 

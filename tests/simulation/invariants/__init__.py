@@ -20,6 +20,7 @@ from tests.simulation.invariants.limits import (
     StartsKeepTheirDistance,
 )
 from tests.simulation.invariants.log import TheLogTellsWhatHappened
+from tests.simulation.invariants.ordering import OneAfterTheOther
 from tests.simulation.invariants.overlap import OverlapsHaveACause
 from tests.simulation.invariants.prompt import NobodyWaitsForTheSweep
 from tests.simulation.invariants.records import EveryRequestIsRecorded
@@ -42,6 +43,7 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     OnlyTheLastClaimSettles,
     LeasesCoverTheirRequests,
     OverlapsHaveACause,
+    OneAfterTheOther,
     NothingIsClaimedForSleepers,
     RequestsFollowTheirEndpoint,
     NoMoreIsLeasedThanAllowed,

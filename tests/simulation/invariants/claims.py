@@ -13,6 +13,6 @@ class AClaimWakesWhatIsDue(Invariant):
         history = self.world.history
         for ref in sorted(history.pending):
             delivery = history.deliveries[ref]
-            asleep = delivery.state is not DeliveryState.READY
+            asleep = delivery.state in (DeliveryState.SCHEDULED, DeliveryState.LEASED)
             if asleep and (delivery.due_at or 0) <= store_at:
                 self.fail(ref, f"a claim left it {delivery.state.value}, due {delivery.due_at}")

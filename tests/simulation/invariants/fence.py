@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.simulation.invariants.base import Invariant
+from webhook.domain.model import Delivery, DeliveryState
 
 if TYPE_CHECKING:
     from tests.simulation.history import Change
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 class OnlyTheLastClaimSettles(Invariant):
     def changed(self, change: Change) -> None:
         before, after = change.before, change.after
-        if change.call != "settle" or before is None or after is None:
+        if change.call != "settle" or before is None or after is None or _has_its_turn(before):
             return
         lease = self.world.history.leases[change.ref][-1]
         if lease.ended_by == "cancel":
@@ -40,3 +41,8 @@ class OnlyTheLastClaimSettles(Invariant):
             self.fail(change.ref, f"claim {lease.claim} is settled by another one's outcome")
         if attempt.number != request.number:
             self.fail(change.ref, f"attempt {attempt.number} called itself {request.number}")
+
+
+def _has_its_turn(before: Delivery) -> bool:
+    """Whether it was another one's claim that was settled, for which this one had to wait."""
+    return before.state is DeliveryState.BLOCKED

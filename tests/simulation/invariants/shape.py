@@ -19,7 +19,8 @@ class NoStateIsImpossible(Invariant):
 
 def _problem(delivery: Delivery) -> str | None:
     waits = delivery.state in PENDING_STATES
-    if (delivery.due_at is not None, delivery.completed_at is None) != (waits, waits):
+    due = waits and delivery.state is not DeliveryState.BLOCKED
+    if (delivery.due_at is not None, delivery.completed_at is None) != (due, waits):
         return f"{delivery.state.value}, yet {delivery.due_at=}, {delivery.completed_at=}"
     reasonless = waits or delivery.state is DeliveryState.SUCCESS
     if (delivery.reason is None) != reasonless:

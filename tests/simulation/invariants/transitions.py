@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from tests.simulation.history import REPLAYS
 from tests.simulation.invariants.base import Invariant
 from tests.simulation.stores import ADVANCE
-from webhook.domain.model import PENDING_STATES, Delivery, DeliveryState
+from webhook.domain.model import DEAD_STATES, PENDING_STATES, Delivery, DeliveryState
 from webhook.ports import CANCELED_BY_HAND
 
 if TYPE_CHECKING:
     from tests.simulation.history import Change
 
+# What may end the delivery that another one waits for in line, or let it stop no more.
+LETTING_GO = ("settle", "sweep", "update", "remove", "cancel")
 READY, SCHEDULED, LEASED = DeliveryState.READY, DeliveryState.SCHEDULED, DeliveryState.LEASED
 
 
@@ -29,7 +31,13 @@ class NoTransitionIsForbidden(Invariant):
             if change.call != "sweep" or not may_go:
                 self.fail(change.ref, f"{before.state.value}, and {change.call} removed it")
             return
-        if not self._may(change, before, after):
+        if before.state is DeliveryState.BLOCKED and after.state is READY:
+            may = change.call in LETTING_GO
+        elif before.state in DEAD_STATES and change.call == "cancel":
+            may = self._stopped_its_key(change, before) and _canceled_by_hand(after)
+        else:
+            may = self._may(change, before, after)
+        if not may:
             was, is_now = before.state.value, after.state.value
             self.fail(change.ref, f"{change.call} made {is_now} of {was}")
         elif change.call == "claim" and before.state is not READY:
@@ -43,12 +51,16 @@ class NoTransitionIsForbidden(Invariant):
             return after.state in (READY, LEASED)
         canceled = after.state is DeliveryState.CANCELED
         if change.call == "cancel":
-            return canceled and after.reason == CANCELED_BY_HAND
+            return _canceled_by_hand(after)
         if canceled and not self._endpoint_is_removed(change):
             return False
         if change.call == "settle":
             return before.state is LEASED or (before.state is READY and before.interruptions > 0)
         return change.call == "sweep" and canceled
+
+    def _stopped_its_key(self, change: Change, before: Delivery) -> bool:
+        endpoint = self.world.history.endpoints[change.ref.endpoint_id]
+        return before.ordering_key is not None and endpoint.ordering_on_failure == "stop"
 
     def _endpoint_is_removed(self, change: Change) -> bool:
         endpoint = self.world.history.endpoints.get(change.ref.endpoint_id)
@@ -65,3 +77,7 @@ class NoTransitionIsForbidden(Invariant):
         interrupted = before.state is LEASED
         if after.interruptions != before.interruptions + interrupted:
             self.fail(change.ref, "a lease that ran out is to count as an interruption")
+
+
+def _canceled_by_hand(after: Delivery) -> bool:
+    return after.state is DeliveryState.CANCELED and after.reason == CANCELED_BY_HAND

@@ -85,6 +85,20 @@ class Bench:
             [decide(one, outcome, policy, clock.now_ms(), 0.5) for one in deliveries]
         )
 
+    async def exhaust(self, deliveries: list[Delivery]) -> None:
+        """Settle as answered with 503 and not to be tried again."""
+        self.db.reset()
+        outcome = Outcome(
+            started_at=clock.now_ms(),
+            latency_ms=3,
+            status_code=503,
+            error_kind=ErrorKind.HTTP_STATUS,
+        )
+        policy = RetryPolicy(schedule_s=())
+        await self.stores.delivery_store.settle(
+            [decide(one, outcome, policy, clock.now_ms(), 0.5) for one in deliveries]
+        )
+
     async def succeed(self, claimed: list[Any]) -> None:
         self.db.reset()
         await self.stores.delivery_store.settle([success(one.delivery) for one in claimed])

@@ -147,13 +147,18 @@ class MemoryDeliveryStore:
             type=event.type,
             payload=event.payload,
             endpoint_ids=endpoint_ids,
+            ordering_key=event.ordering_key,
         )
         self._rows.add_event(StoredEvent(event=stored, size=event.size, name=event.name))
         leased = 0
         for endpoint_id in endpoint_ids:
-            lease = leased < leases_left and self._may_be_sent_at_once(endpoint_id, first)
+            lease = (
+                event.ordering_key is None
+                and leased < leases_left
+                and self._may_be_sent_at_once(endpoint_id, first)
+            )
             leased += lease
-            self._rows.put(
+            self._rows.put_new(
                 Delivery(
                     endpoint_id=endpoint_id,
                     key=event.key,
@@ -162,6 +167,7 @@ class MemoryDeliveryStore:
                     event_type=event.type,
                     state=DeliveryState.LEASED if lease else DeliveryState.READY,
                     due_at=now + first.lease_ms if lease else now,
+                    ordering_key=event.ordering_key,
                 )
             )
         return leased
@@ -320,19 +326,21 @@ class MemoryDeliveryStore:
             return None
         if self._rows.is_gone(ref.endpoint_id):
             raise Conflict("The endpoint of this delivery was removed.")
-        if delivery.state not in PENDING_STATES:
-            delivery = replayed(delivery, now)
-            self._rows.put(delivery)
+        if delivery.state in PENDING_STATES:
+            return self._rows.seen(delivery)
+        delivery = replayed(delivery, now)
+        self._rows.put(delivery)
         return delivery
 
     async def cancel(
         self, tenant: str | None, ref: DeliveryRef, now: int, reason: str
     ) -> Delivery | None:
         """End a pending delivery and return it; None when unknown."""
-        delivery = await self.get_delivery(tenant, ref)
-        if delivery is not None and delivery.state in PENDING_STATES:
-            delivery = canceled(delivery, now, reason)
-            self._rows.put(delivery)
+        seen = await self.get_delivery(tenant, ref)
+        if seen is None or not (seen.state in PENDING_STATES or seen.stops):
+            return seen
+        delivery = canceled(self._rows.deliveries[ref], now, reason)
+        self._rows.put(delivery)
         return delivery
 
     # --- reading ----------------------------------------------------------------------------------
@@ -369,6 +377,7 @@ class MemoryDeliveryStore:
         written = self._sweeper.cancel_removed(limit)
         if overdue is not None:
             written += self._sweeper.cancel_overdue(overdue, now, limit - written)
+        released = self._rows.release_stopping(limit)
         events_removed, deliveries_removed, at_end = self._sweeper.remove_old(
             key_floor(events_before), limit - written
         )
@@ -376,5 +385,5 @@ class MemoryDeliveryStore:
             canceled=written,
             events_removed=events_removed,
             deliveries_removed=deliveries_removed,
-            more=bool(self._rows.removals) or written == limit or not at_end,
+            more=bool(self._rows.removals) or limit in (written, released) or not at_end,
         )

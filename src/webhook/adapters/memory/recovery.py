@@ -176,7 +176,7 @@ class MemoryRecoveryStore:
         if stored is None or ref in self._rows.deliveries or self._rows.is_gone(endpoint_id):
             return False
         self._rows.add_target(key, endpoint_id)
-        self._rows.put(
+        self._rows.put_new(
             Delivery(
                 endpoint_id=endpoint_id,
                 key=key,
@@ -186,6 +186,7 @@ class MemoryRecoveryStore:
                 state=DeliveryState.READY,
                 due_at=now,
                 run_started_at=now,
+                ordering_key=stored.event.ordering_key,
             )
         )
         return True

@@ -9,10 +9,21 @@ from __future__ import annotations
 import msgspec
 
 from webhook.adapters.memory.endpoints import MemoryEndpointStore
+from webhook.adapters.memory.lines import Lines
 from webhook.adapters.memory.ordered import Agenda, SortedKeys
 from webhook.domain.ids import DeliveryRef, lane_of
-from webhook.domain.model import PENDING_STATES, Delivery, DeliveryState, Event
+from webhook.domain.model import (
+    DEAD_STATES,
+    PENDING_STATES,
+    Delivery,
+    DeliveryState,
+    Event,
+    OrderingOnFailure,
+)
 from webhook.ports import ENDPOINT_REMOVED
+
+# Keys that go on at once when their endpoint stops them no more; the sweep does the others.
+RELEASED_MAX = 500
 
 
 class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +62,9 @@ class Rows:
         # Lanes with something ready whose endpoint is active; the others cost a claim nothing.
         self.open_lanes = SortedKeys()
         self._ready: dict[str, Agenda[str, str]] = {}
+        self.lines = Lines()
+        # Dead letters that hold up their line, by endpoint.
+        self.stopping: dict[str, set[DeliveryRef]] = {}
         # Removed endpoints that may have pending deliveries, and the key to which they have none.
         self.removals: dict[str, str] = {}
         if endpoints is not None:
@@ -92,8 +106,62 @@ class Rows:
 
     # --- deliveries -------------------------------------------------------------------------------
 
+    def put_new(self, delivery: Delivery) -> Delivery:
+        """Put a ready delivery in, at the end of its line if it has an ordering key."""
+        if self.lines.join(delivery):
+            delivery = msgspec.structs.replace(delivery, state=DeliveryState.BLOCKED, due_at=None)
+        self.put(delivery)
+        return delivery
+
     def put(self, delivery: Delivery) -> None:
-        """Put a delivery in the place of what it was before, if it was."""
+        """Put a delivery in the place of what it was before, if it was.
+
+        When it ends, the next in its line becomes due, in the same step.
+        """
+        self._put(delivery)
+        ref = delivery.ref
+        if ref not in self.lines:
+            return
+        stopping = self.stopping.setdefault(ref.endpoint_id, set())
+        if delivery.state in DEAD_STATES and self._stops(ref.endpoint_id):
+            stopping.add(ref)
+            return
+        stopping.discard(ref)
+        if delivery.state not in PENDING_STATES:
+            self.leave_line(ref)
+
+    def leave_line(self, ref: DeliveryRef) -> None:
+        """Take a delivery that has ended out of its line."""
+        ended = self.deliveries[ref]
+        first = self.lines.leave(ref)
+        if first is None:
+            return
+        waiting = self.deliveries[first]
+        if waiting.state is DeliveryState.BLOCKED:
+            endpoint = self.endpoints.find(None, ref.endpoint_id) if self.endpoints else None
+            changed_at = 0 if endpoint is None else endpoint.updated_at
+            due_at = max(ended.completed_at or 0, changed_at)
+            self._put(msgspec.structs.replace(waiting, state=DeliveryState.READY, due_at=due_at))
+
+    def release_stopping(self, limit: int, endpoint_id: str | None = None) -> int:
+        """Let keys go on whose dead letters stop nothing any more; return how many."""
+        released = 0
+        for lane, refs in (
+            self.stopping.items()
+            if endpoint_id is None
+            else [(endpoint_id, self.stopping.get(endpoint_id, set()))]
+        ):
+            while refs and released < limit and not self._stops(lane):
+                self.leave_line(refs.pop())
+                released += 1
+        return released
+
+    def _stops(self, endpoint_id: str) -> bool:
+        """Whether the endpoint wants a dead letter to stop its ordering key."""
+        endpoint = None if self.endpoints is None else self.endpoints.find(None, endpoint_id)
+        return endpoint is not None and endpoint.ordering_on_failure is OrderingOnFailure.STOP
+
+    def _put(self, delivery: Delivery) -> None:
         ref = delivery.ref
         if ref not in self.deliveries:
             self.keys_of_endpoint.setdefault(ref.endpoint_id, SortedKeys()).add(ref.key)
@@ -109,7 +177,7 @@ class Rows:
             self.waiting.put(ref, delivery.due_at or 0)
         else:
             self.waiting.drop(ref)
-        if delivery.state in (DeliveryState.READY, DeliveryState.SCHEDULED):
+        if delivery.state in (DeliveryState.BLOCKED, DeliveryState.READY, DeliveryState.SCHEDULED):
             self.aging.put(ref, delivery.pending_since)
         else:
             self.aging.drop(ref)
@@ -122,7 +190,9 @@ class Rows:
 
     def seen(self, delivery: Delivery) -> Delivery:
         """Return a delivery as it reads: what waits for a removed endpoint is canceled."""
-        if delivery.state not in PENDING_STATES or not self.is_gone(delivery.endpoint_id):
+        if not self.is_gone(delivery.endpoint_id):
+            return self._in_line(delivery)
+        if delivery.state not in PENDING_STATES:
             return delivery
         removed_at = self.endpoints.removed_at(delivery.endpoint_id) if self.endpoints else None
         return msgspec.structs.replace(
@@ -132,6 +202,15 @@ class Rows:
             reason=ENDPOINT_REMOVED,
             completed_at=removed_at,
         )
+
+    def _in_line(self, delivery: Delivery) -> Delivery:
+        """Say of a delivery whom it waits for, or whom it holds up."""
+        if delivery.state is DeliveryState.BLOCKED:
+            first = self.lines.first(delivery.ref)
+            return msgspec.structs.replace(delivery, waits_for=first.key)
+        if delivery.state in DEAD_STATES and delivery.ref in self.lines:
+            return msgspec.structs.replace(delivery, stops=True)
+        return delivery
 
     # --- endpoints --------------------------------------------------------------------------------
 
@@ -144,6 +223,7 @@ class Rows:
             return
         if self.is_gone(endpoint_id):
             self.removals[endpoint_id] = ""
+        self.release_stopping(RELEASED_MAX, endpoint_id)
         self._open_or_shut(endpoint_id)
 
     def _open_or_shut(self, endpoint_id: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from webhook.adapters.memory.rows import Rows
 from webhook.adapters.memory.transitions import canceled
 from webhook.domain.ids import DeliveryRef
-from webhook.domain.model import PENDING_STATES
+from webhook.domain.model import PENDING_STATES, Delivery
 from webhook.ports import SCAN_ROWS_MAX, Overdue
 
 
@@ -54,9 +54,13 @@ class Sweeper:
             if events_removed == limit or scanned == SCAN_ROWS_MAX:
                 return events_removed, deliveries_removed, False
             stored = self._rows.events[key]
-            if not any(d.state in PENDING_STATES for d in self._rows.deliveries_of(stored.event)):
+            if not any(map(self._keeps_its_event, self._rows.deliveries_of(stored.event))):
                 deliveries_removed += self._rows.remove_event(stored)
                 events_removed += 1
             self._swept_to = key
         self._swept_to = ""
         return events_removed, deliveries_removed, True
+
+    def _keeps_its_event(self, delivery: Delivery) -> bool:
+        """Whether it is pending, or stops an ordering key."""
+        return delivery.state in PENDING_STATES or delivery.ref in self._rows.lines

@@ -5,9 +5,21 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from webhook.adapters.sql import read_statements, recovery_statements, settle_statements, statements
+from webhook.adapters.sql import (
+    ordering_statements,
+    read_statements,
+    recovery_statements,
+    settle_statements,
+    statements,
+)
 from webhook.adapters.sql.chunks import json_chunks
-from webhook.adapters.sql.database import ConstraintFailed, Database, Row, Statement
+from webhook.adapters.sql.database import (
+    ConstraintFailed,
+    Database,
+    Parameter,
+    Row,
+    Statement,
+)
 from webhook.adapters.sql.lists import DeliveryLists
 from webhook.adapters.sql.rows import (
     event_row,
@@ -61,7 +73,10 @@ class SqlDeliveryStore(DeliveryLists):
         now: int,
         targets: Sequence[Sequence[str]] | None = None,
     ) -> AcceptResult:
-        """Store events and deliveries in one round trip of five statements, six with names."""
+        """Store events and deliveries in one round trip of at most seven statements.
+
+        One is for names, one for events with an ordering key; where there are none, it is left out.
+        """
         if targets is None and not self._joint:
             raise ValueError("No endpoints are kept here: match the events, and pass the targets.")
         at = None if self._database.own_clock else now
@@ -69,8 +84,9 @@ class SqlDeliveryStore(DeliveryLists):
             event_row(e, None if targets is None else list(targets[i]))
             for i, e in enumerate(events)
         ]
-        calls = to_json(
-            [{"tenant": e.tenant, "key": e.key, "name": e.name, "size": e.size} for e in events]
+        plain, ordered = (
+            _calls([event for event in events if (event.ordering_key is None) is is_plain])
+            for is_plain in (True, False)
         )
         names = [
             {"tenant": e.tenant, "name": e.name, "key": e.key, "hash": e.content_hash}
@@ -81,16 +97,20 @@ class SqlDeliveryStore(DeliveryLists):
         if names:
             batch.append((statements.ACCEPT_NAMES, (to_json(names),)))
         batch.extend((statements.ACCEPT_EVENTS, (chunk,)) for chunk in json_chunks(rows))
-        limits = (first.limit, first.lease_ms, first.timeout_ms_max, first.timeout_ms_default)
-        batch.append((statements.ACCEPT_DELIVERIES, (at, calls, *limits)))
-        batch.append((statements.ACCEPT_RESULT, (calls,)))
-        if first.limit:
-            batch.append((statements.ACCEPT_LEASED, (at, calls, first.limit)))
+        if ordered:
+            batch.append((ordering_statements.ACCEPT_ORDERED, (at, ordered)))
+        ordered_place = len(batch) - 1
+        if plain:
+            limits = (first.limit, first.lease_ms, first.timeout_ms_max, first.timeout_ms_default)
+            batch.append((statements.ACCEPT_DELIVERIES, (at, plain, *limits)))
+        batch.append((statements.ACCEPT_RESULT, (_calls(events) if ordered else plain,)))
+        result_place = len(batch) - 1
+        if plain and first.limit:
+            batch.append((statements.ACCEPT_LEASED, (at, plain, first.limit)))
         try:
             results = await self._database.batch(batch)
         except ConstraintFailed:
             raise await self._name_conflict(events) from None
-        result_rows = results[-2] if first.limit else results[-1]
         accepted = [
             AcceptedEvent(
                 key=row["key"],
@@ -98,17 +118,21 @@ class SqlDeliveryStore(DeliveryLists):
                 delivery_count=row["delivery_count"],
                 duplicate=row["key"] != event.key,
             )
-            for event, row in zip(events, result_rows, strict=True)
+            for event, row in zip(events, results[result_place], strict=True)
         ]
         by_key = {event.key: event for event in events}
-        leased = results[-1] if first.limit else []
+        leased = [row for rows in results[result_place + 1 :] for row in rows]
         endpoints = await self._endpoints(leased)
         claimed = [
             read_first_claimed(row, by_key[row["key"]], endpoints.get(row["endpoint"]))
             for row in leased
         ]
         made = sum(e.delivery_count for e in accepted if not e.duplicate)
-        return AcceptResult(accepted, claimed, waiting=made > len(claimed))
+        # Unknown when the call is repeated; then whoever is woken finds out.
+        blocked = 0
+        if ordered:
+            blocked = sum(row["state"] == "scheduled" for row in results[ordered_place])
+        return AcceptResult(accepted, claimed, waiting=made > len(claimed) + blocked)
 
     async def _name_conflict(self, events: Sequence[NewEvent]) -> Conflict:
         """Find out which event met its name with other content, in the call or in the store."""
@@ -267,8 +291,14 @@ class SqlDeliveryStore(DeliveryLists):
         # The sweep keeps no place in its walk: the minute decides where it begins, and goes round.
         start = key_floor(now // 60_000 * 0x9E3779B97F4A7 % (1 << 50))[:10]
         old = (self._sweep_tenant, _SWEEP_TENANTS, key_floor(events_before), limit)
+        lanes = (now, start, limit + _LANES_SPARE, limit)
+        which: tuple[Parameter, ...] = ("", 0, "")
+        if overdue is not None:
+            which = (key_floor(overdue.before), overdue.before, overdue.reason)
         batch: list[Statement] = [
-            (read_statements.SWEEP_REMOVED, (None, start, limit + _LANES_SPARE, limit)),
+            (ordering_statements.SWEEP_BLOCKED, (*lanes, *which)),
+            (ordering_statements.SWEEP_STOPPING, lanes),
+            (read_statements.SWEEP_REMOVED, lanes),
             (read_statements.SWEEP_OLD_DELIVERIES, old),
             (read_statements.SWEEP_OLD_NAMES, old),
             (read_statements.SWEEP_OLD_EVENTS, old),
@@ -276,9 +306,10 @@ class SqlDeliveryStore(DeliveryLists):
             (read_statements.SWEEP_TENANTS, old[:2]),
         ]
         if overdue is not None:
-            batch.extend(self._overdue(overdue, now, start, limit))
-        canceled, deliveries, _, events, _, tenants, *waiting = await self._database.batch(batch)
-        full = len(canceled) == limit or len(events) == limit
+            batch.extend(self._overdue(now, lanes, which))
+        results = await self._database.batch(batch)
+        blocked, released, canceled, deliveries, _, events, _, tenants, *waiting = results
+        full = limit in (len(blocked), len(released), len(canceled), len(events))
         last = tenants[0]["last"] if tenants else None
         if not full:
             self._sweep_tenant = last or ""
@@ -290,19 +321,25 @@ class SqlDeliveryStore(DeliveryLists):
             overdue_count = len(scheduled) + len(ready)
             full = full or bool(seen) or len(ready) == limit
         return SweepReport(
-            canceled=len(canceled) + overdue_count,
+            canceled=len(blocked) + len(canceled) + overdue_count,
             events_removed=len(events),
             deliveries_removed=len(deliveries),
             more=full or last is not None,
         )
 
-    def _overdue(self, overdue: Overdue, now: int, start: str, limit: int) -> list[Statement]:
+    def _overdue(
+        self, now: int, lanes: tuple[Parameter, ...], which: tuple[Parameter, ...]
+    ) -> list[Statement]:
         """Return the statements that cancel what has been pending for too long."""
-        scan = (self._sweep_due_at, now + SWEEP_AHEAD_MS, limit)
-        which = (key_floor(overdue.before), overdue.before, overdue.reason)
-        lanes = (now, start, limit + _LANES_SPARE, limit)
+        scan = (self._sweep_due_at, now + SWEEP_AHEAD_MS, lanes[-1])
         return [
             (recovery_statements.SWEEP_OVERDUE_SEEN, scan),
             (recovery_statements.SWEEP_OVERDUE_SCHEDULED, (now, *scan, *which)),
             (recovery_statements.SWEEP_OVERDUE_READY, (*lanes, *which)),
         ]
+
+
+def _calls(events: Sequence[NewEvent]) -> str | None:
+    """Return what the statements of an accept must know of its events; None if there are none."""
+    rows = [{"tenant": e.tenant, "key": e.key, "name": e.name, "size": e.size} for e in events]
+    return to_json(rows) if rows else None

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from webhook.adapters.sql import ordering_statements
 from webhook.adapters.sql import read_statements as sql
 from webhook.adapters.sql.database import ConstraintFailed, Database, Statement
 from webhook.adapters.sql.rows import endpoint_row, read_endpoint, subscription_rows, to_json
 from webhook.adapters.sql.sealing import Sealing
 from webhook.domain.errors import Conflict, NotFound
 from webhook.domain.ids import endpoint_of_lane, lane_of
-from webhook.domain.model import Endpoint, NewEvent, with_health_of
+from webhook.domain.model import Endpoint, NewEvent, OrderingOnFailure, with_health_of
 from webhook.ports import SCAN_ROWS_MAX, EndpointQuery, Page
 
 _TAKEN = "Another endpoint of this tenant has this external id; choose another or update that one."
+# Keys that go on at once when their endpoint stops them no more; the sweep does the others.
+_RELEASED_MAX = 500
 
 
 class SqlEndpointStore:
@@ -59,6 +62,8 @@ class SqlEndpointStore:
             (sql.SUBSCRIBE, (to_json(subscription_rows(endpoint, endpoint.revision - 1)),)),
             (sql.ENDPOINT_UPDATE, (to_json([row]),)),
         ]
+        if endpoint.ordering_on_failure is OrderingOnFailure.CONTINUE:
+            statements.append((ordering_statements.RELEASE_STOPPING, (lane, _RELEASED_MAX)))
         try:
             results = await self._database.batch(statements)
         except ConstraintFailed:

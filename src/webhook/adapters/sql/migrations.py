@@ -122,6 +122,38 @@ END""",
         ),
     ),
     (
+        "0004_ordering.sql",
+        (
+            """ALTER TABLE events ADD COLUMN ordering_key TEXT""",
+            """ALTER TABLE deliveries ADD COLUMN ordering_key TEXT""",
+            """ALTER TABLE deliveries ADD COLUMN ordering_number INTEGER""",
+            """CREATE INDEX deliveries_ordered ON deliveries (lane, ordering_key, ordering_number)
+  WHERE ordering_number IS NOT NULL""",
+            """CREATE INDEX deliveries_stopping ON deliveries (lane, key)
+  WHERE ordering_number IS NOT NULL AND state IN ('failed', 'exhausted')""",
+            """CREATE TRIGGER deliveries_leave AFTER UPDATE OF state ON deliveries
+WHEN NEW.ordering_number IS NOT NULL AND NEW.state IN ('success', 'canceled')
+BEGIN
+  UPDATE deliveries SET ordering_number = NULL WHERE lane = NEW.lane AND key = NEW.key;
+END""",
+            """CREATE TRIGGER deliveries_next AFTER UPDATE OF ordering_number ON deliveries
+WHEN OLD.ordering_number IS NOT NULL AND NEW.ordering_number IS NULL
+BEGIN
+  UPDATE deliveries SET
+    state = 'ready',
+    due_at = max(
+      coalesce(NEW.completed_at, 0),
+      coalesce((SELECT updated_at FROM endpoints WHERE lane = NEW.lane), 0)
+    )
+  WHERE lane = NEW.lane AND state = 'scheduled' AND due_at IS NULL AND key = (
+    SELECT key FROM deliveries
+    WHERE lane = NEW.lane AND ordering_key = NEW.ordering_key AND ordering_number IS NOT NULL
+    ORDER BY ordering_number LIMIT 1
+  );
+END""",
+        ),
+    ),
+    (
         "0006_access.sql",
         (
             """CREATE TABLE api_tokens (

@@ -8,6 +8,7 @@ position; it is compared column by column, since row values would read the whole
 
 from __future__ import annotations
 
+from webhook.adapters.sql.ordering_statements import IN_LINE
 from webhook.adapters.sql.statements import FILTERS_MATCH, NOW, WALK
 from webhook.ports import SCAN_ROWS_MAX
 
@@ -142,18 +143,18 @@ WHERE {FILTERS_MATCH}
 
 # ?1 tenant, ?2 "id:" + id, ?3 the key inside the id, or NULL
 EVENT_GET = """
-SELECT e.tenant, e.key, e.id, e.type, e.targets, e.payload
+SELECT e.tenant, e.key, e.id, e.type, e.ordering_key, e.targets, e.payload
 FROM names AS n CROSS JOIN events AS e ON e.tenant = n.tenant AND e.key = n.key
 WHERE n.tenant = ?1 AND n.name = ?2
 UNION ALL
-SELECT e.tenant, e.key, e.id, e.type, e.targets, e.payload
+SELECT e.tenant, e.key, e.id, e.type, e.ordering_key, e.targets, e.payload
 FROM events AS e WHERE e.tenant = ?1 AND e.key = ?3 AND e.id IS NULL
 """
 
 # ?1 tenant, ?2 keys below, ?3 keys from, ?4 type or NULL, ?5 limit
 EVENTS_LIST = f"""
 SELECT * FROM (
-  SELECT e.tenant, e.key, e.id, e.type, e.targets, e.payload FROM events AS e
+  SELECT e.tenant, e.key, e.id, e.type, e.ordering_key, e.targets, e.payload FROM events AS e
   WHERE e.tenant = ?1 AND e.key < ?2 AND e.key >= ?3
   ORDER BY e.key DESC LIMIT {SCAN_ROWS_MAX}
 )
@@ -180,7 +181,7 @@ _DELIVERY = f"""
   d.run_started_at, d.interruptions,
   iif({_STATE} = d.state, d.reason, 'the endpoint was removed') AS reason,
   iif({_STATE} = d.state, d.completed_at, p.updated_at) AS completed_at, d.log,
-  e.id AS event_id, e.type AS event_type"""
+  e.id AS event_id, e.type AS event_type, d.ordering_key, {IN_LINE}"""
 
 # ?5: [state] or NULL, ?6 event type or NULL, ?7 error kind of the last attempt or NULL
 _WANTED = f"""(?5 IS NULL OR {_STATE} IN (SELECT value FROM json_each(?5)))
@@ -317,7 +318,7 @@ RETURNING lane
 """
 
 # ?1 tenants after, ?2 how many tenants, ?3 keys below, ?4 how many events: those of which nothing
-# is pending any more, among the oldest of each tenant.
+# is pending any more nor stops an ordering key, among the oldest of each tenant.
 SWEEP_SCAN_MAX = 1000
 _TENANTS = """
 RECURSIVE tenants (tenant) AS (
@@ -340,7 +341,7 @@ old (tenant, key) AS (
       WHERE NOT EXISTS (
         SELECT 1 FROM json_each(e.targets) AS x
         CROSS JOIN deliveries AS d ON d.lane = x.value AND d.key = e.key
-        WHERE d.state IN ('ready', 'scheduled', 'leased')
+        WHERE d.state IN ('ready', 'scheduled', 'leased') OR d.ordering_number IS NOT NULL
       )
       LIMIT ?4
     )

@@ -7,6 +7,7 @@ saw it. The cursor moves in the last statement of the batch.
 
 from __future__ import annotations
 
+from webhook.adapters.sql.ordering_statements import last_in_line
 from webhook.adapters.sql.statements import NOW, WALK
 
 # --- the recoveries themselves --------------------------------------------------------------------
@@ -162,12 +163,25 @@ WHERE e.tenant = ?6 AND e.key IN (SELECT value FROM json_each(?4))
   AND {_MAY_BE_MADE} AND {_FENCED}
 """
 
+# What has an ordering key goes to the end of its line, the oldest event first; see ACCEPT_ORDERED.
 PIECE_MAKE_DELIVERIES = f"""
-INSERT INTO deliveries (lane, key, tenant, state, due_at, run_started_at, size)
-SELECT ?5, e.key, e.tenant, 'ready', {NOW}, {NOW}, length(CAST(e.payload AS BLOB))
-FROM json_each(?4) AS j
-CROSS JOIN events AS e ON e.tenant = ?6 AND e.key = j.value
-WHERE {_MAY_BE_MADE} AND {_FENCED}
+INSERT INTO deliveries (
+  lane, key, tenant, state, due_at, run_started_at, size, ordering_key, ordering_number
+)
+SELECT
+  ?5, key, tenant, iif(waits, 'scheduled', 'ready'), iif(waits, NULL, {NOW}), {NOW}, size,
+  ordering_key, iif(ordering_key IS NULL, NULL, coalesce(last, 0) + nth)
+FROM (
+  SELECT *, ordering_key IS NOT NULL AND (last IS NOT NULL OR nth > 1) AS waits FROM (
+    SELECT
+      e.key AS key, e.tenant AS tenant, length(CAST(e.payload AS BLOB)) AS size,
+      e.ordering_key AS ordering_key, {last_in_line("?5", "e.ordering_key")} AS last,
+      row_number() OVER (PARTITION BY e.ordering_key ORDER BY e.key) AS nth
+    FROM json_each(?4) AS j
+    CROSS JOIN events AS e ON e.tenant = ?6 AND e.key = j.value
+    WHERE {_MAY_BE_MADE} AND {_FENCED}
+  )
+)
 """
 
 # ?4 the new cursor, ?5 whether it is done, ?6 rows looked at
@@ -180,11 +194,15 @@ WHERE {_FENCE}
 # --- cancel ---------------------------------------------------------------------------------------
 
 # ?1 lane, ?2 key, ?3 tenant or NULL, ?4 now, ?5 reason. What waits for a removed endpoint reads as
-# canceled already. A settle that comes later finds no lease.
+# canceled already. A settle that comes later finds no lease. A dead letter that stops its ordering
+# key may be canceled too, and the key goes on.
 CANCEL = """
 UPDATE deliveries SET state = 'canceled', due_at = NULL, reason = ?5, completed_at = ?4
 WHERE lane = ?1 AND key = ?2 AND (?3 IS NULL OR tenant = ?3)
-  AND state IN ('ready', 'scheduled', 'leased')
+  AND (
+    state IN ('ready', 'scheduled', 'leased')
+    OR (state IN ('failed', 'exhausted') AND ordering_number IS NOT NULL)
+  )
   AND NOT EXISTS (SELECT 1 FROM endpoints AS p WHERE p.lane = ?1 AND p.status = 'removed')
 """
 

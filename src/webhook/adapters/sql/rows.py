@@ -18,6 +18,7 @@ from webhook.domain.model import (
     EndpointStatus,
     Event,
     NewEvent,
+    OrderingOnFailure,
 )
 from webhook.domain.retry import RetryPolicy
 from webhook.domain.secret import SigningSecret
@@ -27,7 +28,7 @@ _encode = msgspec.json.encode
 
 
 class _Settings(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What of an endpoint no statement asks for; new options need no migration."""
+    """What of an endpoint hardly a statement asks for; new options need no migration."""
 
     url: str
     event_types: tuple[str, ...]
@@ -35,6 +36,7 @@ class _Settings(msgspec.Struct, kw_only=True, omit_defaults=True):
     name: str | None = None
     description: str | None = None
     retry: RetryPolicy | None = None
+    ordering_on_failure: OrderingOnFailure = OrderingOnFailure.CONTINUE
 
 
 class EndpointRow(msgspec.Struct):
@@ -72,6 +74,7 @@ def endpoint_row(endpoint: Endpoint) -> dict[str, Any]:
         name=endpoint.name,
         description=endpoint.description,
         retry=endpoint.retry,
+        ordering_on_failure=endpoint.ordering_on_failure,
     )
     return {
         "lane": lane_of(endpoint.id),
@@ -156,6 +159,7 @@ def endpoint_of(
         name=row.settings.name,
         description=row.settings.description,
         retry=row.settings.retry,
+        ordering_on_failure=row.settings.ordering_on_failure,
         headers=headers,
         secrets=secrets,
         revision=row.revision,
@@ -177,6 +181,7 @@ def event_row(event: NewEvent, targets: list[str] | None) -> dict[str, Any]:
         "id": event.id,
         "name": event.name,
         "type": event.type,
+        "ordering_key": event.ordering_key,
         "payload": event.payload,
     }
     if targets is None:
@@ -193,6 +198,7 @@ def read_event(row: Row) -> Event:
         type=row["type"],
         payload=row["payload"],
         endpoint_ids=tuple(endpoint_of_lane(t) for t in _targets_decoder.decode(row["targets"])),
+        ordering_key=row["ordering_key"],
     )
 
 
@@ -215,15 +221,18 @@ def settlement_row(settlement: Settlement) -> dict[str, Any]:
 
 def read_delivery(row: Row) -> Delivery:
     """Read a delivery with its attempts."""
+    state, due_at = DeliveryState(row["state"]), row["due_at"]
+    if state is DeliveryState.SCHEDULED and due_at is None:
+        state = DeliveryState.BLOCKED
     return Delivery(
         endpoint_id=endpoint_of_lane(row["lane"]),
         key=row["key"],
         tenant=row["tenant"],
         event_id=row["event_id"] or f"evt_{row['key']}",
         event_type=row["event_type"] or "",
-        state=DeliveryState(row["state"]),
+        state=state,
         claim=row["claim"],
-        due_at=row["due_at"],
+        due_at=due_at,
         attempts_made=row["attempts_made"],
         run_start=row["run_start"],
         run_started_at=row["run_started_at"],
@@ -231,6 +240,9 @@ def read_delivery(row: Row) -> Delivery:
         reason=row["reason"],
         completed_at=row["completed_at"],
         attempts=_attempts_decoder.decode(row["log"]),
+        ordering_key=row["ordering_key"],
+        waits_for=row["waits_for"],
+        stops=bool(row["stops"]),
     )
 
 
@@ -249,6 +261,7 @@ def read_claimed(row: Row, lease_ms: int, endpoint: Endpoint | None) -> Claimed:
             attempts_made=row["attempts_made"],
             run_start=row["run_start"],
             interruptions=row["interruptions"],
+            ordering_key=row["ordering_key"],
         ),
         payload=row["payload"],
         lease_left_ms=lease_ms + row["start_in_ms"],

@@ -5,6 +5,7 @@ Same dialect and habits as statements.py.
 
 from __future__ import annotations
 
+from webhook.adapters.sql.ordering_statements import stops
 from webhook.adapters.sql.statements import LOG_WITH_ROOM
 from webhook.domain.health import (
     CIRCUIT_DOUBLINGS_MAX,
@@ -16,13 +17,19 @@ from webhook.domain.health import (
 
 # ?1: [{lane, key, claim, attempts_before, state, due_at, attempt, reason, completed_at}]. Fenced by
 # the claim number; the count of attempts makes a repeat of the same settlement change nothing. A
-# ready one may be settled when its lease has ended and nobody has claimed it since.
+# ready one may be settled when its lease has ended and nobody has claimed it since. What ends
+# leaves its line, unless it is to stop it; then a trigger lets the next one become due.
 SETTLE = f"""
 UPDATE deliveries AS d SET
   state = s.value ->> 'state',
   due_at = s.value ->> 'due_at',
   reason = s.value ->> 'reason',
   completed_at = s.value ->> 'completed_at',
+  ordering_number = CASE
+    WHEN d.ordering_number IS NULL OR s.value ->> 'completed_at' IS NULL THEN d.ordering_number
+    WHEN s.value ->> 'state' IN ('failed', 'exhausted') AND {stops("d.lane")}
+      THEN d.ordering_number
+  END,
   attempts_made = d.attempts_made + (s.value ->> 'attempt' IS NOT NULL),
   interruptions = iif(
     s.value ->> 'attempt' IS NULL AND s.value ->> 'state' IN ('ready', 'scheduled', 'leased'),

@@ -71,13 +71,15 @@ WHERE n.content_hash <> j.value ->> 'hash'
 ORDER BY j.key
 """
 
-# ?1: [{tenant, key, id, name, type, patterns, facets, targets, payload}]. Matches each event on the
-# subscriptions' primary key, a row per subscription of these patterns, and remembers the targets.
+# ?1: [{tenant, key, id, name, type, ordering_key, patterns, facets, targets, payload}]. Matches
+# each event on the subscriptions' primary key, a row per subscription of these patterns, and
+# remembers the targets.
 # A duplicate's name belongs to another key; our own repeat finds the event there.
 ACCEPT_EVENTS = f"""
-INSERT INTO events (tenant, key, id, name, type, targets, payload)
+INSERT INTO events (tenant, key, id, name, type, ordering_key, targets, payload)
 SELECT
   e.value ->> 'tenant', e.value ->> 'key', e.value ->> 'id', e.value ->> 'name', e.value ->> 'type',
+  e.value ->> 'ordering_key',
   CASE WHEN json_type(e.value, '$.targets') = 'array' THEN e.value -> 'targets' ELSE (
     SELECT json_group_array(lane) FROM (
       SELECT DISTINCT s.lane
@@ -96,9 +98,10 @@ WHERE NOT EXISTS (
 ON CONFLICT (tenant, key) DO NOTHING
 """
 
-# ?1 now, ?2: [{tenant, key, name, size}], ?3 how many to lease, ?4 lease ms, ?5 longest timeout
-# that may be leased, ?6 timeout of endpoints without one. A duplicate has no event of its key. An
-# endpoint with a limit gets no first attempt at once: the claim keeps its limits.
+# ?1 now, ?2: [{tenant, key, name, size}] without ordering keys, ?3 how many to lease, ?4 lease ms,
+# ?5 longest timeout that may be leased, ?6 timeout of endpoints without one. A duplicate has no
+# event of its key. An endpoint with a limit gets no first attempt at once: the claim keeps its
+# limits.
 ACCEPT_DELIVERIES = f"""
 INSERT INTO deliveries (lane, key, tenant, state, due_at, size)
 SELECT
@@ -123,7 +126,7 @@ WHERE true
 ON CONFLICT (lane, key) DO NOTHING
 """
 
-# ?1 as ?2 above. One row per event of the call: the first key of its name, and its deliveries as
+# ?1 as ?2 above, of all events. A row for each: the first key of its name, and its deliveries as
 # they were accepted.
 ACCEPT_RESULT = """
 SELECT
@@ -268,7 +271,7 @@ UPDATE deliveries SET
 FROM picked AS c
 WHERE deliveries.lane = c.lane AND deliveries.key = c.key AND (c.bytes <= ?8 OR c.place = 1)
 RETURNING
-  lane, key, tenant, claim, attempts_made, run_start, interruptions,
+  lane, key, tenant, claim, attempts_made, run_start, interruptions, ordering_key,
   coalesce(start_at - {NOW}, 0) AS start_in_ms,
   (
     SELECT json_array(coalesce(e.id, 'evt_' || e.key), e.type) FROM events AS e
