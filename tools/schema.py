@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = ROOT / "schema.sql"
+LINE_CHARS_MAX = 100
 MODULE = ROOT / "src" / "webhook" / "adapters" / "sql" / "migrations.py"
 # To the letter what wrangler creates; see adapters/sql/migrate.py, which a test compares.
 MIGRATIONS_TABLE = """CREATE TABLE IF NOT EXISTS "d1_migrations"(
@@ -73,7 +74,12 @@ def module_file(history: list[tuple[str, list[str]]]) -> str:
         "MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (",
     ]
     for name, statements in history:
-        lines += ["    (", f'        "{name}",', "        ("]
+        lines += ["    (", f'        "{name}",']
+        alone = f'        ("""{statements[0]}""",),'
+        if len(statements) == 1 and "\n" not in alone and len(alone) <= LINE_CHARS_MAX:
+            lines += [alone, "    ),"]  # as the formatter has it
+            continue
+        lines += ["        ("]
         lines += [f'            """{statement}""",' for statement in statements]
         lines += ["        ),", "    ),"]
     return "\n".join([*lines, ")", ""])

@@ -330,9 +330,8 @@ class WebhookService(EncryptionService, SwitchService, RecoveryService):
     ) -> SweepReport:
         """Tidy up in bounded pieces.
 
-        Cancels what waits for removed endpoints or has been pending for too long, removes what is
-        past its retention, encrypts what is not under the first key, and goes on with recoveries
-        where no background loop does.
+        Cancels what waits for removed endpoints or too long, removes what is past its retention,
+        encrypts what is not under the first key, and does recoveries where no background loop does.
         """
         await self.initialize()
         now = self._clock.now_ms()
@@ -349,8 +348,7 @@ class WebhookService(EncryptionService, SwitchService, RecoveryService):
             )
             if not piece.more:
                 break
-        if total.canceled:
-            # Others may have waited for what was canceled.
+        if total.canceled:  # others may have waited in line for it
             await self._wake_queue.wake(0)
         if self._recoveries is not None:
             await self._recoveries.remove_ended(before, SWEEP_ROWS)
