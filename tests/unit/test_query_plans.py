@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from webhook.adapters.sql import (
+    encryption,
     ordering_statements,
     read_statements,
     recovery_statements,
@@ -98,6 +99,13 @@ PLANS: dict[str, Plan] = {
     "SENDING_PAUSE": Plan(set()),
     "SENDING_RESUME": Plan({SWITCH}),
     "SENDING_PAUSED": Plan({SWITCH}),
+    # encryption
+    "KEYS_IN_USE": Plan({"INDEX endpoints_key (key_id>?)"}),
+    "ROWS_OF_KEY": Plan({"INDEX endpoints_key (key_id=? AND lane>?)"}),
+    "ENCRYPT_ROWS": Plan({ENDPOINT}),
+    "MARK_PLAINTEXT": Plan(set()),
+    "UNMARK_PLAINTEXT": Plan({SWITCH}),
+    "IS_MARKED": Plan({SWITCH}),
     # endpoints
     "ENDPOINT_ADD": Plan({ENDPOINT}),
     "ENDPOINT_TAKEN": Plan({EXTERNAL}, (OF_THE_CALL,)),
@@ -189,6 +197,7 @@ def all_statements() -> Iterator[tuple[str, str]]:
         settle_statements,
         read_statements,
         recovery_statements,
+        encryption,
     ):
         for name, text in vars(module).items():
             is_one = isinstance(text, str) and re.match(

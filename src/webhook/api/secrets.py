@@ -70,6 +70,10 @@ class LiveSecretView(msgspec.Struct, frozen=True, kw_only=True):
             expires_at=None if one.expires_at is None else rfc3339(one.expires_at),
         )
 
+    def __repr__(self) -> str:
+        """Hide the secret from logs."""
+        return f"LiveSecretView(signature={self.signature!r}, expires_at={self.expires_at!r})"
+
 
 class SecretView(msgspec.Struct, frozen=True, kw_only=True):
     """What the receiver of an endpoint verifies signatures with."""
@@ -95,6 +99,10 @@ class SecretView(msgspec.Struct, frozen=True, kw_only=True):
             public_key=live[0].public_key if live else None,
             live=live,
         )
+
+    def __repr__(self) -> str:
+        """Hide the secret from logs."""
+        return f"SecretView(live={self.live!r})"
 
 
 _rotate = msgspec.json.Decoder(RotateInput)

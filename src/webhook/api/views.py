@@ -209,6 +209,10 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
             secret=secret,
         )
 
+    def __repr__(self) -> str:
+        """Hide URL and secret from logs."""
+        return f"EndpointView(id={self.id!r}, tenant={self.tenant!r})"
+
 
 def shown_secret(secret: SigningSecret) -> str | None:
     """Return a secret that its receiver has to know, None for a private key."""

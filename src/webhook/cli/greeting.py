@@ -10,6 +10,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.text import Text
 
+from webhook.cli.key_files import key_file
 from webhook.settings import Settings
 
 _LOCAL_RECEIVER = "http://127.0.0.1:9000"
@@ -70,6 +71,9 @@ class Greeting(NamedTuple):
             rows.append(("Data", "in memory alone", "gone when this ends"))
         else:
             rows.append(("Data", _short(Path(store.path)), ""))
+        file = key_file(store)
+        if file is not None and file.exists() and not self.settings.encryption_keys:
+            rows.append(("Secrets", "encrypted", f"their key is in {file.name}: keep it safe"))
         rows.append(("Store", str(store), ""))
         rows.append(("API", f"{self.url}/docs", ""))
         return rows

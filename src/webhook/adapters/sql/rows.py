@@ -59,6 +59,10 @@ class EndpointRow(msgspec.Struct):
     failing_since: int | None
     open_until: int | None
 
+    def __repr__(self) -> str:
+        """Hide what its columns hold from logs."""
+        return f"EndpointRow(id={self.id!r}, tenant={self.tenant!r})"
+
 
 def to_json(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
     """Encode a parameter."""
