@@ -73,3 +73,22 @@ def test_canonical_urls_are_left_unchanged_and_their_hosts_agree() -> None:
         # The root's dot makes no other host; we leave it out.
         host = re.sub(r"\.(?=[:/])", "", theirs.split("/")[2] + "/").removesuffix("/")
         assert host == url_host(canonical), url
+
+
+def test_every_character_is_read_as_the_standard_reads_it() -> None:
+    blocks = [(0x80, 0x3400), (0xA000, 0xAC00), (0xF900, 0x10000), (0x1D400, 0x1D800),
+              (0x1F000, 0x1F300)]  # fmt: skip
+    urls = [f"https://a{chr(code)}b.com/" for start, end in blocks for code in range(start, end)
+            if not 0xD800 <= code < 0xE000]  # fmt: skip
+    accepted = 0
+    for url, theirs in zip(urls, by_node(urls), strict=True):
+        canonical = ours(url)
+        if canonical is None:
+            continue
+        accepted += 1
+        if theirs is not None:
+            assert canonical == theirs, ascii(url)
+        else:
+            # Such as letters from right to left between others; no plain name comes of them.
+            assert canonical.startswith("https://xn--"), ascii(url)
+    assert accepted > 10_000

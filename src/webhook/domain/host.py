@@ -59,9 +59,12 @@ def canonical_host(text: str) -> str:
 def _mapped(name: str) -> str:
     """Fold case and compatibility forms as UTS 46 does, such as full-width digits.
 
-    Letter by letter, since ``str.lower`` would treat a Greek final sigma by its neighbours.
+    Its two exceptions stay: the German sharp s and the Greek final sigma.
     """
-    folded = "".join(char.lower() for char in unicodedata.normalize("NFKC", name))
+    folded = "".join(
+        char if char in "\xdf\u03c2" else unicodedata.normalize("NFKC", char).casefold()
+        for char in name.replace("\u1e9e", "\xdf")
+    )
     return unicodedata.normalize("NFKC", folded)
 
 
