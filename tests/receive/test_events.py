@@ -179,6 +179,7 @@ def test_data_becomes_what_the_receiver_asks_for(shape: Any, value: Any, made: A
     ("shape", "value", "reason"),
     [
         (int, True, "data is true or false, not a whole number"),
+        (float, True, "data is true or false, not a number"),
         (int, 1.0, "data is a number, not a whole number"),
         (bool, 1, "data is a whole number, not true or false"),
         (str, 1, "data is a whole number, not text"),

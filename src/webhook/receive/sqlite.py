@@ -52,6 +52,7 @@ class SqliteSeen:
         self._path, self._scope, self._keep_s, self._clock = path, scope, keep_s, clock
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._parents: sqlite3.Connection | None = None
         self._process = 0
 
     def begin(self, message_id: str, ttl: float) -> State:
@@ -94,8 +95,9 @@ class SqliteSeen:
                 self._connection = None
 
     def _open(self) -> sqlite3.Connection:
-        # A connection must not outlive a fork, and servers fork.
+        # A connection must not be used after a fork, nor closed: it is the parent's.
         if self._connection is None or self._process != os.getpid():
+            self._parents = self._connection
             self._connection = sqlite3.connect(
                 self._path, timeout=30, isolation_level=None, check_same_thread=False
             )

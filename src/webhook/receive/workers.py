@@ -8,7 +8,7 @@ from typing import Any, overload
 
 from workers import Request, Response
 
-from webhook.receive.body import BODY_BYTES_MAX
+from webhook.receive.body import BODY_BYTES_MAX, BodyTooLarge
 from webhook.receive.events import Event, Shape
 from webhook.receive.headers import Headers
 from webhook.receive.seen import KEEP_S, State
@@ -27,8 +27,11 @@ async def event[T](request: Request, verifier: Verifier, type: Shape[T]) -> Even
 
 
 async def event(request: Request, verifier: Verifier, type: Any = dict) -> Event[Any]:  # noqa: A002
-    """Return the event of a request; raises what ``Verifier.unwrap`` does: answer it with 400."""
-    return verifier.unwrap(await request.bytes(), request.headers, type)
+    """Return the event of a request.
+
+    Raises what ``Verifier.unwrap`` does: answer it with 400; or ``BodyTooLarge``: with 413.
+    """
+    return verifier.unwrap(await _body(request), request.headers, type)
 
 
 async def answer(
@@ -37,10 +40,21 @@ async def answer(
     """Answer a request with the status that ``handle`` gives for its raw body."""
     if request.method != "POST":
         return Response(status=HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": "POST"})
+    try:
+        body = await _body(request)
+    except BodyTooLarge:
+        return Response(status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    return Response(status=await handle(body, request.headers))
+
+
+async def _body(request: Request) -> bytes:
     length = request.headers.get("content-length") or ""
     if length.isdecimal() and int(length) > BODY_BYTES_MAX:
-        return Response(status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    return Response(status=await handle(await request.bytes(), request.headers))
+        raise BodyTooLarge
+    body: bytes = await request.bytes()
+    if len(body) > BODY_BYTES_MAX:  # it came in chunks
+        raise BodyTooLarge
+    return body
 
 
 class KVSeen:
