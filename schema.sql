@@ -13,7 +13,7 @@ CREATE TABLE endpoints (
   revision INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
-, concurrency_max INTEGER, rate_limit_per_second REAL, rate_last_at INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0, failing_since INTEGER, open_until INTEGER, key_id TEXT DEFAULT '') STRICT, WITHOUT ROWID;
+, concurrency_max INTEGER, rate_limit_per_second REAL, rate_last_at INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0, failing_since INTEGER, open_until INTEGER, transitions INTEGER NOT NULL DEFAULT 0, transition TEXT, key_id TEXT DEFAULT '') STRICT, WITHOUT ROWID;
 
 CREATE INDEX endpoints_list ON endpoints (tenant, id) WHERE status <> 'removed';
 
@@ -142,6 +142,20 @@ BEGIN
   );
 END;
 
+CREATE TABLE notices (
+  id TEXT NOT NULL PRIMARY KEY,
+  lane TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER endpoints_notice AFTER UPDATE OF transitions ON endpoints
+WHEN NEW.transitions > OLD.transitions AND NEW.transition IS NOT NULL
+BEGIN
+  INSERT INTO notices (id, lane, tenant, body)
+  VALUES (NEW.lane || ':' || NEW.transitions, NEW.lane, NEW.tenant, NEW.transition);
+END;
+
 CREATE TABLE api_tokens (
   id TEXT NOT NULL PRIMARY KEY,
   hash TEXT NOT NULL,
@@ -179,4 +193,4 @@ CREATE TABLE IF NOT EXISTS "d1_migrations"(
 		applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
 );
 
-INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql'), ('0004_ordering.sql'), ('0006_access.sql'), ('0006_late_targets.sql'), ('0007_encryption.sql');
+INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql'), ('0004_ordering.sql'), ('0005_operational_events.sql'), ('0006_access.sql'), ('0006_late_targets.sql'), ('0007_encryption.sql');

@@ -221,6 +221,7 @@ FIELDS = [
     _post("ill-formed type", _event(type="Message Sent"), "/type", "lower-case words"),
     _post("type of 129 characters", _event(type="a" * 129), "/type", "at most 128"),
     _post("empty type", _event(type=""), "/type", "lower-case words"),
+    _post("the service's own type", _event(type="endpoint.disabled"), "/type", "emit another type"),
     _post("id with a dot", _event(id="a.b"), "/id", "no dot"),
     _post("id of 300 characters", _event(id="a" * 300), "/id", "1 to 256"),
     _post("empty id", _event(id=""), "/id", "1 to 256"),

@@ -286,7 +286,7 @@ def renamed(settlement: Settlement, ref: DeliveryRef) -> Settlement:
 
 async def settle(store: WebhookPersistence, *settlements: Settlement) -> list[DeliveryRef]:
     """Settle; return what was applied, sorted."""
-    return sorted(await store.delivery_store.settle(settlements))
+    return sorted((await store.delivery_store.settle(settlements)).applied)
 
 
 async def finish(

@@ -14,7 +14,16 @@ from typing import NamedTuple
 from webhook.adapters.sql.database import ConstraintFailed, Row, Statement
 from webhook.adapters.sql.migrate import build_webhook_schema_sql
 
-TABLES = ("deliveries", "events", "names", "subscriptions", "endpoints", "recoveries", "switches")
+TABLES = (
+    "deliveries",
+    "events",
+    "names",
+    "subscriptions",
+    "endpoints",
+    "recoveries",
+    "switches",
+    "notices",
+)
 MS_PER_DAY = 86_400_000
 UNIX_EPOCH_JD = 2_440_587.5
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tests.simulation.stores import (
+    NOTICE,
     RECOVERY,
     REMOVED,
     Changed,
@@ -95,8 +96,15 @@ class MemoryWorld:
         return changed
 
     def events(self) -> dict[str, StoredEvent]:
-        stored = [row.event for row in self._deliveries._rows.events.values()]
+        rows = self._deliveries._rows.events.values()
+        stored = [row.event for row in rows if not (row.name or "").startswith(NOTICE)]
         return {e.key: stored_event(e.key, e.tenant, e.payload, e.endpoint_ids) for e in stored}
+
+    def told(self) -> tuple[dict[str, str], set[str]]:
+        rows = self._deliveries._rows
+        names = {key: row.name or "" for key, row in rows.events.items()}
+        told = {k: n.removeprefix(NOTICE) for k, n in names.items() if n.startswith(NOTICE)}
+        return told, set(rows.notices)
 
     def endpoints(self) -> list[StoredEndpoint]:
         return self._endpoints.look()

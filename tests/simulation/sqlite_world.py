@@ -10,6 +10,7 @@ import msgspec
 from tests.simulation.database import emptied, execute
 from tests.simulation.memory_world import MemoryEndpoints
 from tests.simulation.stores import (
+    NOTICE,
     RECOVERY,
     Changed,
     StoredEndpoint,
@@ -94,6 +95,10 @@ class SqliteWorld:
             for tenant, key, targets, payload in self._database.execute(_EVENTS)
         }
 
+    def told(self) -> tuple[dict[str, str], set[str]]:
+        told = {key: name.removeprefix(NOTICE) for key, name in self._database.execute(_TOLD)}
+        return told, {row[0] for row in self._database.execute("SELECT id FROM notices")}
+
     def endpoints(self) -> list[StoredEndpoint]:
         if self._apart is not None:
             return self._apart.look()
@@ -158,7 +163,9 @@ _RECOVERY_COLUMNS = (
     "updated_at",
 )
 _RECOVERIES = f"SELECT {', '.join(_RECOVERY_COLUMNS)} FROM recoveries"  # noqa: S608 - ours
-_EVENTS = "SELECT tenant, key, targets, payload FROM events"
+_EVENTS = """SELECT tenant, key, targets, payload FROM events
+WHERE coalesce(name, '') NOT LIKE 'notice:%'"""
+_TOLD = "SELECT key, name FROM events WHERE name LIKE 'notice:%'"
 _ENDPOINTS = """SELECT id, tenant, status, settings,
 timeout_ms, concurrency_max, rate_limit_per_second FROM endpoints"""
 

@@ -27,6 +27,7 @@ RECOVERY = "recovery."
 ADVANCE, REMOVE_ENDED = RECOVERY + "advance", RECOVERY + "remove_ended"
 CALL: contextvars.ContextVar[str] = contextvars.ContextVar("call", default="?")
 REMOVED = "removed"
+NOTICE = "notice:"
 
 
 class StoredEvent(msgspec.Struct, frozen=True):
@@ -67,7 +68,11 @@ class SimulatedStore(Protocol):
         ...
 
     def events(self) -> dict[str, StoredEvent]:
-        """Return all events by their key."""
+        """Return all events by their key, but for those that the service makes itself."""
+        ...
+
+    def told(self) -> tuple[dict[str, str], set[str]]:
+        """Return the events that the service made: by key the notice; and what is still noted."""
         ...
 
     def endpoints(self) -> list[StoredEndpoint]:

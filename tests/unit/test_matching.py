@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.domain.event_types import pattern_problem
+from webhook.domain.event_types import OPERATIONAL_TYPES, pattern_problem
 from webhook.domain.matching import (
     Filters,
     facets,
@@ -71,6 +71,12 @@ def test_only_active_endpoints_of_the_event_s_tenant_receive_it() -> None:
 def test_the_patterns_of_a_type_are_itself_its_groups_and_all() -> None:
     assert patterns_for("a.b.c") == ["a.b.c", "a.b.*", "a.*", "*"]
     assert patterns_for("a") == ["a", "*"]
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONAL_TYPES))
+def test_a_star_means_no_operational_event(name: str) -> None:
+    group = name.partition(".")[0]
+    assert patterns_for(name) == [name, f"{group}.*"]
 
 
 @given(TYPES)

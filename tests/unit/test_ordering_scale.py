@@ -91,8 +91,8 @@ async def costs(path: Path) -> dict[str, int]:
     assert next_ref not in [c.delivery.ref for c in again.claimed]
     outcome = Outcome(started_at=NOW, latency_ms=1, status_code=200)
     settlement = decide(first, outcome, RetryPolicy(), NOW, 0.5)
-    found["settle"], applied = await database.cost(lambda: store.settle([settlement]))
-    assert applied == [first.ref]
+    found["settle"], settled = await database.cost(lambda: store.settle([settlement]))
+    assert settled.applied == [first.ref]
     found["get"], waiting = await database.cost(lambda: store.get_delivery(None, next_ref))
     assert waiting is not None
     assert waiting.state is DeliveryState.READY

@@ -20,6 +20,7 @@ from webhook.adapters.sql import (
     recovery_statements,
     settle_statements,
     statements,
+    sweep_statements,
 )
 from webhook.adapters.sql.migrate import build_webhook_schema_sql
 
@@ -92,9 +93,12 @@ PLANS: dict[str, Plan] = {
     # settle
     "SETTLE": Plan({DELIVERY, ENDPOINT}),
     "DISABLE_UNSUBSCRIBE": Plan({SUBSCRIPTION, DELIVERY, ENDPOINT}, (OF_THE_CALL,)),
-    "DISABLE": Plan({DELIVERY, ENDPOINT}),
+    "DISABLE": Plan({DELIVERY, ENDPOINT, EVENT}, (OF_THE_CALL,)),
     "COUNT_FAILURES": Plan({DELIVERY, ENDPOINT}, (OF_THE_CALL,)),
-    "FORGET_FAILURES": Plan({DELIVERY, ENDPOINT}),
+    "FORGET_FAILURES": Plan({DELIVERY, ENDPOINT, EVENT}),
+    "NOTE_EXHAUSTED": Plan({DELIVERY, ENDPOINT, EVENT}),
+    "NOTICES": Plan({ENDPOINT}, first_entries=1),  # a table of nothing but what is to be told
+    "NOTICES_FORGET": Plan({"PRIMARY KEY (id=?)"}),
     # the operator's switch
     "SENDING_PAUSE": Plan(set()),
     "SENDING_RESUME": Plan({SWITCH}),
@@ -198,6 +202,7 @@ def all_statements() -> Iterator[tuple[str, str]]:
         read_statements,
         recovery_statements,
         encryption,
+        sweep_statements,
     ):
         for name, text in vars(module).items():
             is_one = isinstance(text, str) and re.match(

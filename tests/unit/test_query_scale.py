@@ -207,8 +207,8 @@ async def costs(path: Path) -> dict[str, int]:
     settlements = [
         decide(each.delivery, outcome, RetryPolicy(), NOW, 0.5) for each in claimed.claimed
     ]
-    settle, applied = await database.cost(lambda: store.settle(settlements))
-    assert len(applied) == 100
+    settle, settled = await database.cost(lambda: store.settle(settlements))
+    assert len(settled.applied) == 100
     await database.close()
     return {"accept": accept, "claim": claiming, "settle": settle}
 

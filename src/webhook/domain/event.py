@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from webhook.domain.errors import InvalidInput, PayloadTooLarge
-from webhook.domain.event_types import type_problem
+from webhook.domain.event_types import OPERATIONAL_TYPES, type_problem
 from webhook.domain.json_text import as_number, check_depth, check_text
 from webhook.domain.matching import facets, patterns_for
 from webhook.domain.model import NewEvent
@@ -128,6 +128,9 @@ def ordering_key_problem(key: str) -> str | None:
 def _check_names(event: WebhookEvent) -> None:
     if problem := type_problem(event.type):
         raise InvalidInput.at("/type", problem)
+    if event.type in OPERATIONAL_TYPES:
+        detail = f"{event.type} is the service's own; emit another type."
+        raise InvalidInput.at("/type", detail)
     if event.id is not None and event.idempotency_key is not None:
         raise InvalidInput.at("/idempotency_key", "Give id or idempotency_key, not both.")
     if event.id is not None and (problem := name_problem(event.id)):

@@ -1,4 +1,8 @@
-"""Event types: dotted lower-case names. Twenty for messaging are built in, any other is allowed."""
+"""Event types: dotted lower-case names. Twenty for messaging are built in, any other is allowed.
+
+Three are the service's own, the operational ones: nobody else emits them, and ``*`` means none of
+them.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +39,17 @@ class WebhookEventType(StrEnum):
     SYSTEM_MAINTENANCE = "system.maintenance"
     ANOMALY_DETECTED = "analytics.anomaly_detected"
     THRESHOLD_EXCEEDED = "analytics.threshold_exceeded"
+
+
+class OperationalEventType(StrEnum):
+    """What the service itself tells a tenant; see ``domain/notice.py``."""
+
+    ENDPOINT_DISABLED = "endpoint.disabled"
+    ENDPOINT_RECOVERED = "endpoint.recovered"
+    DELIVERY_EXHAUSTED = "delivery.exhausted"
+
+
+OPERATIONAL_TYPES = frozenset(kind.value for kind in OperationalEventType)
 
 
 def type_problem(text: str) -> str | None:

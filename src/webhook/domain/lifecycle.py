@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import msgspec
 
+from webhook.domain.event_types import OPERATIONAL_TYPES
 from webhook.domain.ids import DeliveryRef
 from webhook.domain.model import Attempt, Delivery, DeliveryState, ErrorKind, Outcome
 from webhook.domain.retry import RetryPolicy
 
 INTERRUPTIONS_MAX = 5
 GONE = 410
+GONE_REASON = "the receiver answered 410 Gone"
 _TRANSIENT_STATUS = frozenset((408, 429))
 _TRANSIENT_KINDS = frozenset(ErrorKind) - {
     ErrorKind.HTTP_STATUS,
@@ -36,7 +38,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     ``attempts_before`` is the count at claim: a settlement that is repeated after an unknown
     outcome finds the count raised and changes nothing. ``attempt`` None means that no request was
     made, and the count stays. ``ordered`` says that the delivery stands in line with others, so
-    that its end may let another become due.
+    that its end may let another become due. ``quiet`` says that nobody is told
+    what comes of it: it is the delivery of an operational event.
     """
 
     ref: DeliveryRef
@@ -49,6 +52,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     completed_at: int | None = None
     disable_endpoint: bool = False
     ordered: bool = False
+    quiet: bool = False
 
     @property
     def failed_at(self) -> int | None:
@@ -81,6 +85,7 @@ def _settle(
         completed_at=now if ended else None,
         disable_endpoint=disable_endpoint,
         ordered=delivery.ordering_key is not None,
+        quiet=delivery.event_type in OPERATIONAL_TYPES,
     )
 
 
@@ -126,13 +131,12 @@ def decide(
     if outcome.error_kind is None:
         return _settle(delivery, DeliveryState.SUCCESS, now=now, attempt=attempt)
     if outcome.status_code == GONE:
-        reason = "the receiver answered 410 Gone"
         return _settle(
             delivery,
             DeliveryState.FAILED,
             now=now,
             attempt=attempt,
-            reason=reason,
+            reason=GONE_REASON,
             disable_endpoint=True,
         )
     if policy.transient_only and not is_transient(outcome):

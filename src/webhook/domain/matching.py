@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from webhook.domain.event_types import OPERATIONAL_TYPES
 from webhook.domain.model import Endpoint, NewEvent
 
 Scalar = str | int | float | bool
@@ -18,10 +19,13 @@ Filters = Mapping[str, Sequence[Scalar]]
 
 
 def patterns_for(event_type: str) -> list[str]:
-    """Return every pattern that matches a type: ``a.b`` gives itself, ``a.*`` and ``*``."""
+    """Return every pattern that matches a type: ``a.b`` gives itself, ``a.*`` and ``*``.
+
+    ``*`` does not match an operational type: who wants those says so.
+    """
     parts = event_type.split(".")
     groups = [".".join(parts[:length]) + ".*" for length in range(len(parts) - 1, 0, -1)]
-    return [event_type, *groups, "*"]
+    return [event_type, *groups, *(() if event_type in OPERATIONAL_TYPES else ("*",))]
 
 
 def _facet(key: str, value: Scalar) -> str:

@@ -10,6 +10,7 @@ from typing import Self
 
 import msgspec
 
+from webhook.domain.event_types import OPERATIONAL_TYPES
 from webhook.domain.ids import is_key
 from webhook.domain.json_text import as_number
 from webhook.domain.matching import facets, filter_groups, groups_match, patterns_for
@@ -111,7 +112,8 @@ class Subscription(msgspec.Struct, frozen=True):
 
     def wants_type(self, event_type: str) -> bool:
         """Whether events of this type are received, if their metadata fit."""
-        if self.enabled_types is not None and event_type not in self.enabled_types:
+        enabled = self.enabled_types is None or event_type in self.enabled_types
+        if not enabled and event_type not in OPERATIONAL_TYPES:
             return False
         return not self.patterns.isdisjoint(patterns_for(event_type))
 

@@ -141,6 +141,11 @@ def url_name(url: str) -> str | None:
     return host if literal(host) is None else None
 
 
+def url_origin(url: str) -> str:
+    """Return scheme, host and port of a URL: what may be told to others, who do not know it."""
+    return f"{url.partition('://')[0]}://{url_host(url)}"
+
+
 def _refusal(detail: str) -> InvalidInput:
     return InvalidInput.at(POINTER, detail)
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 
 from webhook.domain.config import TIMEOUT_MS_MAX, WebhookConfig
 from webhook.domain.errors import StoreUnavailable
+from webhook.domain.ids import KeyMaker
+from webhook.engine.announce import Announcer
 from webhook.engine.attempt import Attempt
 from webhook.engine.held import held_since
 from webhook.engine.limits import Limits
@@ -74,6 +76,12 @@ class Deliverer:
         self._settler = Settler(
             store=persistence.delivery_store,
             endpoints_apart=None if persistence.joint else persistence.endpoint_store,
+            announcer=Announcer(
+                persistence,
+                wake_queue=wake_queue,
+                clock=clock,
+                keys=KeyMaker(chance.random_bytes),
+            ),
             wake_queue=wake_queue,
             clock=clock,
             linger_ms=limits.linger_ms,

@@ -17,10 +17,13 @@ from webhook.domain.endpoint import (
 )
 from webhook.domain.errors import Conflict, InvalidInput, NotFound
 from webhook.domain.event import WebhookEvent
+from webhook.domain.event_types import OperationalEventType
 from webhook.domain.ids import KeyMaker, is_endpoint_id
-from webhook.domain.model import Endpoint, OrderingOnFailure
+from webhook.domain.model import Endpoint, EndpointStatus, OrderingOnFailure
+from webhook.domain.notice import ACTIVATED_REASON, notice_of_update
 from webhook.domain.secret import OVERLAP_S_DEFAULT, SignatureVersion, SigningSecret
 from webhook.engine.access import Access
+from webhook.engine.announce import Announcer
 from webhook.engine.hints import Hints
 from webhook.engine.pointers import of_the_only_one
 from webhook.engine.probe import ProbeResult, probe
@@ -71,6 +74,9 @@ class EndpointService:
         self._chance = chance
         self._crypto = crypto
         self._keys = KeyMaker(chance.random_bytes)
+        self._announcer = Announcer(
+            persistence, wake_queue=self._wake_queue, clock=clock, keys=self._keys
+        )
         self._rules = config.url_rules
         self.access = Access(
             persistence.access_store,
@@ -176,6 +182,14 @@ class EndpointService:
         given = [name for name in changes.__struct_fields__ if getattr(changes, name) is not UNSET]
         async with self.access.changing("endpoint.update", changed, detail=" ".join(given)):
             await self._endpoints.update(changed)
+        await self._endpoints.update(changed)
+        if (
+            endpoint.status is EndpointStatus.ERROR
+            and changed.active
+            and not self._persistence.joint
+        ):
+            kind = OperationalEventType.ENDPOINT_RECOVERED
+            await self._announcer.announce([notice_of_update(changed, kind, ACTIVATED_REASON)])
         if _lets_more_through(changed, endpoint):
             await self._wake_queue.wake(0)
         return changed

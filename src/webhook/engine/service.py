@@ -331,15 +331,15 @@ class WebhookService(EncryptionService, SwitchService, RecoveryService):
         """Tidy up in bounded pieces.
 
         Cancels what waits for removed endpoints or too long, removes what is past its retention,
-        encrypts what is not under the first key, and does recoveries where no background loop does.
+        tells what was not told, encrypts anew, and does recoveries where no background loop does.
         """
         await self.initialize()
         now = self._clock.now_ms()
         before = now - round(self.config.retention_days * _DAY_MS)
-        overdue = self._overdue(now)
         total = SweepReport()
         for _ in range(pieces):
-            piece = await self._deliveries.sweep(now, before, SWEEP_ROWS, overdue)
+            piece = await self._deliveries.sweep(now, before, SWEEP_ROWS, self._overdue(now))
+            await self._announcer.announce(piece.notices)
             total = SweepReport(
                 canceled=total.canceled + piece.canceled,
                 events_removed=total.events_removed + piece.events_removed,

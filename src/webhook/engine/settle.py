@@ -1,4 +1,4 @@
-"""Settle and wake: outcomes are written together, and retries ask to be woken for."""
+"""Settle, wake, announce: outcomes are written together, and what comes of them is told."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from collections.abc import Callable
 import msgspec
 
 from webhook.domain.errors import Conflict, NotFound, StoreUnavailable
+from webhook.domain.event_types import OperationalEventType
 from webhook.domain.ids import DeliveryRef
-from webhook.domain.lifecycle import Settlement
-from webhook.domain.model import DeliveryState, EndpointStatus
+from webhook.domain.lifecycle import GONE_REASON, Settlement
+from webhook.domain.model import DeliveryState, Endpoint, EndpointStatus
+from webhook.domain.notice import notice_of_update
+from webhook.engine.announce import Announcer
 from webhook.ports import Clock, WakeQueue, WebhookDeliveryStore, WebhookEndpointStore
 
 _log = logging.getLogger("webhook.delivery")
@@ -36,6 +39,7 @@ class Settler:
         *,
         store: WebhookDeliveryStore,
         endpoints_apart: WebhookEndpointStore | None,
+        announcer: Announcer,
         wake_queue: WakeQueue,
         clock: Clock,
         linger_ms: float,
@@ -47,6 +51,7 @@ class Settler:
         self.added = self.ended = self.given_back = self.released = 0
         self._store = store
         self._endpoints_apart = endpoints_apart
+        self._announcer = announcer
         self._wake_queue = wake_queue
         self._clock = clock
         self._linger_ms = linger_ms
@@ -102,7 +107,7 @@ class Settler:
         give_up_at_ms = max(lease_end_ms for _, lease_end_ms in batch)
         while True:
             try:
-                applied = await self._store.settle(settlements)
+                settled = await self._store.settle(settlements)
             except StoreUnavailable as error:
                 if self._hurry.is_set() or self._clock.monotonic_ms() >= give_up_at_ms:
                     _log.error("%d outcomes are lost, their leases end: %s", len(batch), error)
@@ -113,8 +118,10 @@ class Settler:
                 _log.exception("settle failed, %d leases will end", len(batch))
                 return
             else:
-                await self._disable_endpoints(settlements, applied)
+                await self._disable_endpoints(settlements, settled.applied)
                 await self._wake_for(settlements)
+                if not self._hurry.is_set():
+                    await self._announcer.announce(settled.notices)
                 return
 
     async def _disable_endpoints(
@@ -122,17 +129,21 @@ class Settler:
     ) -> None:
         if self._endpoints_apart is None:
             return
-        disabling = {s.ref for s in settlements if s.disable_endpoint}.intersection(applied)
-        for endpoint_id in {ref.endpoint_id for ref in disabling}:
-            await self._disable(self._endpoints_apart, endpoint_id)
+        disabling = [s for s in settlements if s.disable_endpoint and s.ref in applied]
+        told = {s.ref.endpoint_id for s in disabling if not s.quiet}
+        for endpoint_id in {s.ref.endpoint_id for s in disabling}:
+            disabled = await self._disable(self._endpoints_apart, endpoint_id)
+            if disabled is not None and endpoint_id in told:
+                kind = OperationalEventType.ENDPOINT_DISABLED
+                await self._announcer.announce([notice_of_update(disabled, kind, GONE_REASON)])
 
-    async def _disable(self, endpoints: WebhookEndpointStore, endpoint_id: str) -> None:
-        """Disable an endpoint that is active; if it cannot be written, the next 410 does it."""
+    async def _disable(self, endpoints: WebhookEndpointStore, endpoint_id: str) -> Endpoint | None:
+        """Disable an active endpoint and return it; if that fails, the next 410 does it."""
         try:
             for _ in range(_DISABLE_TRIES):
                 found = await endpoints.get_many([endpoint_id])
                 if not found or not found[0].active:
-                    return
+                    return None
                 changed = msgspec.structs.replace(
                     found[0],
                     status=EndpointStatus.ERROR,
@@ -143,9 +154,10 @@ class Settler:
                     await endpoints.update(changed)
                 except Conflict:
                     continue  # somebody else has changed it meanwhile
-                return
+                return changed
         except (NotFound, StoreUnavailable) as error:
             _log.warning("endpoint %s not disabled: %s", endpoint_id, error)
+        return None
 
     async def _wake_for(self, settlements: list[Settlement]) -> None:
         """Ask to be woken when retries fall due; long waits are left to the sweep."""

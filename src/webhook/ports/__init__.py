@@ -17,6 +17,7 @@ from webhook.ports.records import (
     INTERRUPTED,
     LIST_LIMIT_DEFAULT,
     NO_FIRST_ATTEMPTS,
+    NOTICES_MAX,
     SCAN_ROWS_MAX,
     SWEEP_AHEAD_MS,
     AcceptedEvent,
@@ -30,6 +31,7 @@ from webhook.ports.records import (
     FirstAttempts,
     Overdue,
     Page,
+    Settled,
     SweepReport,
 )
 from webhook.ports.recovery import (
@@ -58,6 +60,7 @@ __all__ = [
     "ENDPOINT_REMOVED",
     "INTERRUPTED",
     "LIST_LIMIT_DEFAULT",
+    "NOTICES_MAX",
     "NO_FIRST_ATTEMPTS",
     "SCAN_ROWS_MAX",
     "SWEEP_AHEAD_MS",
@@ -80,6 +83,7 @@ __all__ = [
     "RecoveryFound",
     "RecoveryQuery",
     "Sender",
+    "Settled",
     "SweepReport",
     "TokenQuery",
     "WaitEvent",

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 import msgspec
 
 from webhook.domain.event import TENANT_DEFAULT
+from webhook.domain.ids import DeliveryRef
 from webhook.domain.model import Delivery, DeliveryStatus, Endpoint, EndpointStatus, ErrorKind
+from webhook.domain.notice import Notice
 
 SCAN_ROWS_MAX = 10_000
 LIST_LIMIT_DEFAULT = 50
 CLAIM_DUE_MAX = 200
+NOTICES_MAX = 100
 # What every store writes in the same words.
 INTERRUPTED = "the sender stopped before it reported an outcome"
 ENDPOINT_REMOVED = "the endpoint was removed"
@@ -186,10 +189,21 @@ class Overdue(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Settled(msgspec.Struct, frozen=True):
+    """Which settlements were applied, and what they made that is to be told."""
+
+    applied: list[DeliveryRef]
+    notices: list[Notice] = []
+
+
 class SweepReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What one piece of a sweep did; ``more`` asks for another piece."""
+    """What one piece of a sweep did; ``more`` asks for another piece.
+
+    ``notices``, at most ``NOTICES_MAX``, are to be told and were not, when the piece began.
+    """
 
     canceled: int = 0
     events_removed: int = 0
     deliveries_removed: int = 0
+    notices: list[Notice] = []
     more: bool = False

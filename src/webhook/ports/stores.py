@@ -26,6 +26,7 @@ from webhook.ports.records import (
     FirstAttempts,
     Overdue,
     Page,
+    Settled,
     SweepReport,
 )
 from webhook.ports.recovery import WebhookRecoveryStore
@@ -48,7 +49,8 @@ class WebhookEndpointStore(Protocol):
         Raises ``Conflict`` when the stored revision is another one or, with the pointer
         ``/external_id``, when the external id is taken; ``NotFound`` when its tenant has no such
         endpoint. An update that is stored already, word for word, is a repeat: nothing changes.
-        Its health stays as it is stored; where it was not active and is now, it begins anew.
+        Its health stays as it is stored; where it was not active and is now, it begins anew. That
+        one in ``error`` is active again is noted, where deliveries are kept too; see ``settle``.
         """
         ...
 
@@ -129,8 +131,8 @@ class WebhookDeliveryStore(Protocol):
         """
         ...
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[DeliveryRef]:
-        """Apply settlements, all in one atomic write; return those that were applied.
+    async def settle(self, settlements: Sequence[Settlement]) -> Settled:
+        """Apply settlements, all in one atomic write; say which were applied.
 
         One is applied only if the delivery's claim number and attempt count are still those it
         names and the delivery is leased, or ready because its lease ended (ready and
@@ -151,7 +153,16 @@ class WebhookDeliveryStore(Protocol):
         ``stop`` (where the store keeps endpoints) keeps its place and holds up the line: it
         ``stops``. So it does while a replay of it is pending, until it succeeds, is canceled, or
         its endpoint stops nothing any more, which an update or else the next sweep notices.
+
+        The same write notes what is to be told, once however often the call is repeated, and keeps
+        it until it is forgotten: a delivery that became ``exhausted`` and, where the store keeps
+        endpoints, one that became ``error`` or whose open circuit a success closed. What comes of
+        an operational event's delivery is never noted. ``notices`` are what this call noted.
         """
+        ...
+
+    async def forget_notices(self, ids: Sequence[str]) -> None:
+        """Forget notices that were told; unknown ones are none."""
         ...
 
     async def replay(self, tenant: str | None, ref: DeliveryRef, now: int) -> Delivery | None:
@@ -227,7 +238,8 @@ class WebhookDeliveryStore(Protocol):
         with their deliveries and names, never one with a delivery that is pending or ``stops`` its
         line. At most ``limit`` ready, blocked and scheduled deliveries each are canceled for each
         of the reasons and at most ``limit`` events removed. Calls while ``more`` holds come to an
-        end, and nothing is left to do then.
+        end, and nothing is left to do then. The report brings what is noted, see ``settle``,
+        and was not forgotten.
         """
         ...
 

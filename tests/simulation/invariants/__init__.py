@@ -29,6 +29,7 @@ from tests.simulation.invariants.retention import OnlyTheOldIsRemoved
 from tests.simulation.invariants.retries import RetriesFollowThePolicy
 from tests.simulation.invariants.settings import RequestsFollowTheirEndpoint
 from tests.simulation.invariants.shape import NoStateIsImpossible
+from tests.simulation.invariants.told import TransitionsAreToldOnce
 from tests.simulation.invariants.transitions import NoTransitionIsForbidden
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     OnlyTheOldIsRemoved,
     RecoveriesDoWhatTheySay,
     TheServiceSaysWhatReceiversSaw,
+    TransitionsAreToldOnce,
     NobodyHoldsAnythingAtRest,
 )
 

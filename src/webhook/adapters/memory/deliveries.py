@@ -5,13 +5,14 @@ No method awaits anything, so each is atomic: no lock is needed on one event loo
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import msgspec
 
 from webhook.adapters.memory.endpoints import MemoryEndpointStore, copied
 from webhook.adapters.memory.gates import Gates
-from webhook.adapters.memory.health import note_health
+from webhook.adapters.memory.health import note_exhausted, note_health
 from webhook.adapters.memory.lists import list_deliveries, list_events
 from webhook.adapters.memory.rows import FirstUse, Rows, StoredEvent
 from webhook.adapters.memory.sweeper import Sweeper
@@ -36,6 +37,7 @@ from webhook.domain.model import (
 )
 from webhook.ports import (
     CLAIM_DUE_MAX,
+    NOTICES_MAX,
     AcceptedEvent,
     AcceptResult,
     Claim,
@@ -46,6 +48,7 @@ from webhook.ports import (
     FirstAttempts,
     Overdue,
     Page,
+    Settled,
     SweepReport,
 )
 
@@ -282,8 +285,8 @@ class MemoryDeliveryStore:
 
     # --- settle, replay, cancel -------------------------------------------------------------------
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[DeliveryRef]:
-        """Apply settlements to the claims they name; return those that were applied."""
+    async def settle(self, settlements: Sequence[Settlement]) -> Settled:
+        """Apply settlements to the claims they name; say which were applied."""
         applied: list[Settlement] = []
         for settlement in settlements:
             delivery = self._rows.deliveries.get(settlement.ref)
@@ -292,9 +295,15 @@ class MemoryDeliveryStore:
             self._rows.put(settled(delivery, settlement))
             self._gates.release(settlement.ref)
             applied.append(settlement)
+        notices = note_exhausted(self._rows, applied)
         if self._endpoints is not None:
-            note_health(self._endpoints, settlements, applied)
-        return [settlement.ref for settlement in applied]
+            notices += note_health(self._rows, self._endpoints, settlements, applied)
+        return Settled([settlement.ref for settlement in applied], notices)
+
+    async def forget_notices(self, ids: Sequence[str]) -> None:
+        """Forget what was told."""
+        for notice_id in ids:
+            self._rows.notices.pop(notice_id, None)
 
     async def take_start(self, endpoint_id: str, now: int, within_ms: int) -> int:
         """Take the next start of an endpoint's rate, if it comes in time; say when it comes."""
@@ -385,5 +394,6 @@ class MemoryDeliveryStore:
             canceled=written,
             events_removed=events_removed,
             deliveries_removed=deliveries_removed,
+            notices=[*itertools.islice(self._rows.notices.values(), NOTICES_MAX)],
             more=bool(self._rows.removals) or limit in (written, released) or not at_end,
         )

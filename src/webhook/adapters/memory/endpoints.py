@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from webhook.adapters.memory.ordered import SortedKeys
 from webhook.domain.errors import Conflict, NotFound
-from webhook.domain.health import circuit_ms, circuit_open, failures_after
+from webhook.domain.event_types import OperationalEventType
+from webhook.domain.health import FAILURES_MAX, circuit_ms, circuit_open, failures_after
+from webhook.domain.ids import lane_of
 from webhook.domain.matching import filter_groups, groups_match
 from webhook.domain.model import HEALTHY, Endpoint, EndpointStatus, NewEvent, with_health_of
+from webhook.domain.notice import ACTIVATED_REASON, Notice
 from webhook.ports import SCAN_ROWS_MAX, EndpointQuery, Page
 
 _TAKEN = "Another endpoint of this tenant has this external id; choose another or update that one."
@@ -31,6 +35,9 @@ class MemoryEndpointStore:
         # Active endpoints only: {(tenant, pattern): {endpoint id: filters as groups of facets}}.
         self._subscribers: dict[tuple[str, str], dict[str, list[list[str]]]] = {}
         self._watchers: list[Callable[[str], None]] = []
+        # How often each was disabled or has recovered; and what of it is to be told, by id.
+        self._transitions: Counter[str] = Counter()
+        self.notices: dict[str, Notice] = {}
 
     async def add(self, endpoints: Sequence[Endpoint]) -> None:
         """Add all of them or none."""
@@ -68,6 +75,8 @@ class MemoryEndpointStore:
         if endpoint.active and not stored.active:
             # Its health begins anew.
             self._put(msgspec.structs.replace(endpoint, **HEALTHY))
+            if stored.status is EndpointStatus.ERROR:
+                self._note_activated(endpoint)
         else:
             self._put(with_health_of(endpoint, stored))
 
@@ -116,11 +125,14 @@ class MemoryEndpointStore:
         """Return when an endpoint was removed, None if it never was here."""
         return self._removed_at.get(endpoint_id)
 
-    def disable(self, endpoint_id: str, now: int | None) -> None:
-        """Set an active endpoint to ``error``; another one keeps the status it was given."""
+    def disable(self, endpoint_id: str, now: int | None) -> int | None:
+        """Set an active endpoint to ``error``; another one keeps the status it was given.
+
+        Return the number of this transition, None if there was none.
+        """
         endpoint = self._endpoints.get(endpoint_id)
         if endpoint is None or not endpoint.active:
-            return
+            return None
         self._take_out(endpoint)
         self._put(
             msgspec.structs.replace(
@@ -130,6 +142,7 @@ class MemoryEndpointStore:
                 updated_at=endpoint.updated_at if now is None else now,
             )
         )
+        return self._next_transition(endpoint_id)
 
     def count_failures(self, endpoint_id: str, count: int, now: int) -> None:
         """Add to an active endpoint's failures in a row."""
@@ -146,11 +159,33 @@ class MemoryEndpointStore:
             open_until=None if open_ms is None else now + open_ms,
         )
 
-    def forget_failures(self, endpoint_id: str) -> None:
-        """End an active endpoint's row of failures."""
+    def forget_failures(self, endpoint_id: str) -> int | None:
+        """End an active endpoint's row of failures.
+
+        Return the number of this transition, None if it did not close a circuit.
+        """
         endpoint = self._endpoints.get(endpoint_id)
-        if endpoint is not None and endpoint.active and endpoint.failures:
-            self._endpoints[endpoint_id] = msgspec.structs.replace(endpoint, **HEALTHY)
+        if endpoint is None or not endpoint.active or not endpoint.failures:
+            return None
+        self._endpoints[endpoint_id] = msgspec.structs.replace(endpoint, **HEALTHY)
+        return self._next_transition(endpoint_id) if endpoint.failures >= FAILURES_MAX else None
+
+    def _next_transition(self, endpoint_id: str) -> int:
+        self._transitions[endpoint_id] += 1
+        return self._transitions[endpoint_id]
+
+    def _note_activated(self, endpoint: Endpoint) -> None:
+        number = self._next_transition(endpoint.id)
+        notice = Notice(
+            id=f"{lane_of(endpoint.id)}:{number}",
+            tenant=endpoint.tenant,
+            type=OperationalEventType.ENDPOINT_RECOVERED,
+            at=endpoint.updated_at,
+            endpoint_id=endpoint.id,
+            reason=ACTIVATED_REASON,
+            url=endpoint.url,
+        )
+        self.notices[notice.id] = notice
 
     def watch(self, watcher: Callable[[str], None]) -> None:
         """Have ``watcher`` called with the id of each endpoint that is changed or removed."""

@@ -20,6 +20,7 @@ from webhook.domain.model import (
     Event,
     OrderingOnFailure,
 )
+from webhook.domain.notice import Notice
 from webhook.ports import ENDPOINT_REMOVED
 
 # Keys that go on at once when their endpoint stops them no more; the sweep does the others.
@@ -67,6 +68,8 @@ class Rows:
         self.stopping: dict[str, set[DeliveryRef]] = {}
         # Removed endpoints that may have pending deliveries, and the key to which they have none.
         self.removals: dict[str, str] = {}
+        # What is to be told, by id; the endpoint store beside notes some of it.
+        self.notices: dict[str, Notice] = {} if endpoints is None else endpoints.notices
         if endpoints is not None:
             endpoints.watch(self._endpoint_changed)
 

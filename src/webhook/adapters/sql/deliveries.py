@@ -11,6 +11,7 @@ from webhook.adapters.sql import (
     recovery_statements,
     settle_statements,
     statements,
+    sweep_statements,
 )
 from webhook.adapters.sql.chunks import json_chunks
 from webhook.adapters.sql.database import (
@@ -27,6 +28,7 @@ from webhook.adapters.sql.rows import (
     read_endpoint_json,
     read_first_claimed,
     read_gates,
+    read_notice,
     settlement_row,
     to_json,
 )
@@ -36,7 +38,9 @@ from webhook.domain.health import ERROR_AFTER_MS
 from webhook.domain.ids import DeliveryRef, endpoint_of_lane, key_floor, lane_of
 from webhook.domain.lifecycle import Settlement
 from webhook.domain.model import PENDING_STATES, Delivery, DeliveryState, Endpoint, NewEvent
+from webhook.domain.notice import Notice
 from webhook.ports import (
+    NOTICES_MAX,
     SWEEP_AHEAD_MS,
     AcceptedEvent,
     AcceptResult,
@@ -44,12 +48,20 @@ from webhook.ports import (
     ClaimRequest,
     FirstAttempts,
     Overdue,
+    Settled,
     SweepReport,
 )
 
 DUE_ROWS_MAX = 200
 _LANES_SPARE = 50
 _SWEEP_TENANTS = 100
+_SUCCESS = DeliveryState.SUCCESS
+# What a settle notes comes back with these.
+_NOTING = (
+    settle_statements.DISABLE,
+    settle_statements.FORGET_FAILURES,
+    settle_statements.NOTE_EXHAUSTED,
+)
 _USED = "This name was used before with other content; a repeat must be the same to the letter."
 
 
@@ -202,33 +214,38 @@ class SqlDeliveryStore(DeliveryLists):
                 found[text] = await self._sealing.open_row(read_endpoint_json(text))
         return found
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[DeliveryRef]:
+    async def settle(self, settlements: Sequence[Settlement]) -> Settled:
         """Apply settlements in one round trip, and what they say of their endpoints' health."""
-        if not settlements:
-            return []
         batch: list[Statement] = []
-        chunks = list(json_chunks(settlement_row(settlement) for settlement in settlements))
         failed_at = max((s.failed_at or 0 for s in settlements), default=0)
-        succeeded = {
-            lane_of(s.ref.endpoint_id) for s in settlements if s.state is DeliveryState.SUCCESS
-        }
-        for chunk in chunks:
+        states = {s.state for s in settlements}
+        lanes = to_json(
+            sorted({lane_of(s.ref.endpoint_id) for s in settlements if s.state is _SUCCESS})
+        )
+        for chunk in json_chunks(settlement_row(settlement) for settlement in settlements):
             if failed_at:
                 given_up = (chunk, failed_at, failed_at - ERROR_AFTER_MS)
                 batch.append((settle_statements.DISABLE_UNSUBSCRIBE, given_up))
                 batch.append((settle_statements.DISABLE, given_up))
                 batch.append((settle_statements.COUNT_FAILURES, (chunk, failed_at)))
-            if succeeded:
-                lanes = to_json(sorted(succeeded))
+            if _SUCCESS in states:
                 batch.append((settle_statements.FORGET_FAILURES, (chunk, lanes)))
+            if DeliveryState.EXHAUSTED in states:
+                batch.append((settle_statements.NOTE_EXHAUSTED, (chunk,)))
             batch.append((settle_statements.SETTLE, (chunk,)))
-        results = await self._database.batch(batch)
-        each = len(batch) // len(chunks)
-        return [
-            DeliveryRef(endpoint_of_lane(row["lane"]), row["key"])
-            for applied in results[each - 1 :: each]
-            for row in applied
-        ]
+        applied: list[DeliveryRef] = []
+        notices: list[Notice] = []
+        results = await self._database.batch(batch) if batch else []
+        for (statement, _), rows in zip(batch, results, strict=True):
+            if statement is settle_statements.SETTLE:
+                applied += [DeliveryRef(endpoint_of_lane(r["lane"]), r["key"]) for r in rows]
+            elif statement in _NOTING:
+                notices += [read_notice(r) for r in rows if r["body"]]
+        return Settled(applied, notices)
+
+    async def forget_notices(self, ids: Sequence[str]) -> None:
+        """Forget what was told, in one round trip."""
+        await self._database.batch([(settle_statements.NOTICES_FORGET, (to_json(ids),))])
 
     async def take_start(self, endpoint_id: str, now: int, within_ms: int) -> int:
         """Take the next start of an endpoint's rate, in one round trip."""
@@ -298,17 +315,18 @@ class SqlDeliveryStore(DeliveryLists):
         batch: list[Statement] = [
             (ordering_statements.SWEEP_BLOCKED, (*lanes, *which)),
             (ordering_statements.SWEEP_STOPPING, lanes),
-            (read_statements.SWEEP_REMOVED, lanes),
-            (read_statements.SWEEP_OLD_DELIVERIES, old),
-            (read_statements.SWEEP_OLD_NAMES, old),
-            (read_statements.SWEEP_OLD_EVENTS, old),
-            (read_statements.SWEEP_OLD_ENDPOINTS, (events_before, limit)),
-            (read_statements.SWEEP_TENANTS, old[:2]),
+            (sweep_statements.SWEEP_REMOVED, lanes),
+            (sweep_statements.SWEEP_OLD_DELIVERIES, old),
+            (sweep_statements.SWEEP_OLD_NAMES, old),
+            (sweep_statements.SWEEP_OLD_EVENTS, old),
+            (sweep_statements.SWEEP_OLD_ENDPOINTS, (events_before, limit)),
+            (sweep_statements.SWEEP_TENANTS, old[:2]),
+            (settle_statements.NOTICES, (NOTICES_MAX,)),
         ]
         if overdue is not None:
             batch.extend(self._overdue(now, lanes, which))
         results = await self._database.batch(batch)
-        blocked, released, canceled, deliveries, _, events, _, tenants, *waiting = results
+        blocked, released, canceled, deliveries, _, events, _, tenants, notices, *waiting = results
         full = limit in (len(blocked), len(released), len(canceled), len(events))
         last = tenants[0]["last"] if tenants else None
         if not full:
@@ -324,6 +342,7 @@ class SqlDeliveryStore(DeliveryLists):
             canceled=len(blocked) + len(canceled) + overdue_count,
             events_removed=len(events),
             deliveries_removed=len(deliveries),
+            notices=[read_notice(row) for row in notices],
             more=full or last is not None,
         )
 

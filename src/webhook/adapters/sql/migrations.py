@@ -154,6 +154,25 @@ END""",
         ),
     ),
     (
+        "0005_operational_events.sql",
+        (
+            """ALTER TABLE endpoints ADD COLUMN transitions INTEGER NOT NULL DEFAULT 0""",
+            """ALTER TABLE endpoints ADD COLUMN transition TEXT""",
+            """CREATE TABLE notices (
+  id TEXT NOT NULL PRIMARY KEY,
+  lane TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  body TEXT NOT NULL
+) STRICT, WITHOUT ROWID""",
+            """CREATE TRIGGER endpoints_notice AFTER UPDATE OF transitions ON endpoints
+WHEN NEW.transitions > OLD.transitions AND NEW.transition IS NOT NULL
+BEGIN
+  INSERT INTO notices (id, lane, tenant, body)
+  VALUES (NEW.lane || ':' || NEW.transitions, NEW.lane, NEW.tenant, NEW.transition);
+END""",
+        ),
+    ),
+    (
         "0006_access.sql",
         (
             """CREATE TABLE api_tokens (

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from webhook.adapters.sql.database import Row
+from webhook.domain.event_types import OperationalEventType
 from webhook.domain.ids import endpoint_of_lane, lane_of
 from webhook.domain.lifecycle import Settlement
 from webhook.domain.matching import filter_groups
@@ -16,10 +17,12 @@ from webhook.domain.model import (
     DeliveryState,
     Endpoint,
     EndpointStatus,
+    ErrorKind,
     Event,
     NewEvent,
     OrderingOnFailure,
 )
+from webhook.domain.notice import Notice
 from webhook.domain.retry import RetryPolicy
 from webhook.domain.secret import SigningSecret
 from webhook.ports import Claimed
@@ -62,6 +65,21 @@ class EndpointRow(msgspec.Struct):
     def __repr__(self) -> str:
         """Hide what its columns hold from logs."""
         return f"EndpointRow(id={self.id!r}, tenant={self.tenant!r})"
+
+
+class _Cause(msgspec.Struct):
+    reason: str | None
+    key: str | None = None
+    event_id: str | None = None
+    event_type: str | None = None
+    error_kind: ErrorKind | None = None
+    attempts: int | None = None
+
+
+class _NoticeBody(msgspec.Struct):
+    type: OperationalEventType
+    at: int
+    cause: _Cause
 
 
 def to_json(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
@@ -139,6 +157,7 @@ def read_endpoint(row: Row) -> EndpointRow:
 
 _endpoint_decoder = msgspec.json.Decoder(EndpointRow)
 _attempts_decoder = msgspec.json.Decoder(tuple[Attempt, ...])
+_notice_decoder = msgspec.json.Decoder(_NoticeBody)
 _targets_decoder = msgspec.json.Decoder(tuple[str, ...])
 
 
@@ -220,7 +239,28 @@ def settlement_row(settlement: Settlement) -> dict[str, Any]:
         "completed_at": settlement.completed_at,
         "failed_at": settlement.failed_at,
         "disable_endpoint": settlement.disable_endpoint,
+        "quiet": settlement.quiet,
     }
+
+
+def read_notice(row: Row) -> Notice:
+    """Read a notice."""
+    body = _notice_decoder.decode(row["body"])
+    cause = body.cause
+    return Notice(
+        id=row["id"],
+        tenant=row["tenant"],
+        type=body.type,
+        at=body.at,
+        endpoint_id=endpoint_of_lane(row["lane"]),
+        reason=cause.reason,
+        url=row["url"],
+        key=cause.key,
+        event_id=cause.event_id,
+        event_type=cause.event_type,
+        error_kind=cause.error_kind,
+        attempts=cause.attempts,
+    )
 
 
 def read_delivery(row: Row) -> Delivery:

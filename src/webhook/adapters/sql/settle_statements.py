@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from webhook.adapters.sql.ordering_statements import stops
 from webhook.adapters.sql.statements import LOG_WITH_ROOM
+from webhook.domain.event_types import OperationalEventType
 from webhook.domain.health import (
     CIRCUIT_DOUBLINGS_MAX,
     CIRCUIT_MS,
@@ -14,6 +15,8 @@ from webhook.domain.health import (
     CLOCK_SLIP_MS,
     FAILURES_MAX,
 )
+from webhook.domain.lifecycle import GONE_REASON
+from webhook.domain.notice import FAILING_REASON, SUCCESS_REASON
 
 # ?1: [{lane, key, claim, attempts_before, state, due_at, attempt, reason, completed_at}]. Fenced by
 # the claim number; the count of attempts makes a repeat of the same settlement change nothing. A
@@ -56,8 +59,7 @@ _WILL_APPLY = f"""{_APPLIED}
 
 # The endpoints that never answer well again: 410, or nothing but failures since ?3 and the circuit
 # open. ?2 now.
-_GIVEN_UP = f"""
-  {_WILL_APPLY}
+_NEVER_AGAIN = """
   WHERE s.value ->> 'disable_endpoint' OR (
     s.value ->> 'failed_at' IS NOT NULL AND p.open_until IS NOT NULL AND p.failing_since <= ?3
   )"""
@@ -65,14 +67,47 @@ _GIVEN_UP = f"""
 DISABLE_UNSUBSCRIBE = f"""
 DELETE FROM subscriptions WHERE ?2 IS NOT NULL AND (tenant, pattern, lane) IN (
   SELECT t.tenant, t.pattern, t.lane
-  FROM (SELECT DISTINCT p.tenant AS tenant, p.lane AS lane, p.settings AS settings {_GIVEN_UP}) AS g
+  FROM (
+    SELECT DISTINCT p.tenant AS tenant, p.lane AS lane, p.settings AS settings
+    {_WILL_APPLY} {_NEVER_AGAIN}
+  ) AS g
   CROSS JOIN json_each(g.settings, '$.event_types') AS w
   CROSS JOIN subscriptions AS t ON t.tenant = g.tenant AND t.pattern = w.value AND t.lane = g.lane
 )
 """
+
+# What a notice says of the delivery that brought it about; NULL of one of which nothing is told. Of
+# several in one settle the greatest text counts, so a 410 before failures.
+_EVENT = "LEFT JOIN events AS e ON e.tenant = d.tenant AND e.key = d.key"
+
+
+def _cause(reason: str) -> str:
+    return f"""iif(s.value ->> 'quiet', NULL, json_object(
+      'reason', {reason}, 'key', d.key, 'event_id', coalesce(e.id, 'evt_' || d.key),
+      'event_type', e.type, 'error_kind', s.value -> 'attempt' ->> 'error_kind',
+      'attempts', d.attempts_made + (s.value ->> 'attempt' IS NOT NULL)
+    ))"""
+
+
+# As the two above; D1 takes numbers as floats. The trigger endpoints_notice notes the transition.
 DISABLE = f"""
-UPDATE endpoints SET status = 'error', revision = revision + 1, updated_at = ?2
-WHERE lane IN (SELECT p.lane {_GIVEN_UP})
+UPDATE endpoints SET
+  status = 'error', revision = revision + 1, updated_at = ?2,
+  transitions = transitions + 1,
+  transition = iif(g.cause IS NULL, NULL, json_object(
+    'type', '{OperationalEventType.ENDPOINT_DISABLED.value}', 'at', CAST(?2 AS INTEGER),
+    'cause', json(g.cause)
+  ))
+FROM (
+  SELECT p.lane AS lane, max({
+    _cause(f"iif(s.value ->> 'disable_endpoint', '{GONE_REASON}', '{FAILING_REASON}')")
+}) AS cause
+  {_WILL_APPLY} {_EVENT} {_NEVER_AGAIN}
+  GROUP BY p.lane
+) AS g
+WHERE endpoints.lane = g.lane
+RETURNING lane || ':' || transitions AS id, lane, tenant, transition AS body,
+  settings ->> 'url' AS url
 """
 
 # ?1 as above, ?2 now. Failures in a row, and the circuit: at FAILURES_MAX of them nothing is sent
@@ -101,9 +136,55 @@ WHERE endpoints.lane = f.lane AND NOT (
 """
 
 # ?1 as above, ?2: [lane] of those that succeeded. A success ends a row of failures; where there was
-# none, nothing is written, and nothing read but the endpoint.
+# none, nothing is written, and nothing read but the endpoint. endpoints_notice notes that a circuit
+# closed.
+_SUCCESS_OF = "WHERE d.lane = p.lane AND s.value ->> 'state' = 'success'"
 FORGET_FAILURES = f"""
-UPDATE endpoints AS p SET failures = 0, failing_since = NULL, open_until = NULL
+UPDATE endpoints AS p SET
+  failures = 0, failing_since = NULL, open_until = NULL,
+  transitions = p.transitions + (p.failures >= {FAILURES_MAX}),
+  transition = iif(p.failures < {FAILURES_MAX}, NULL, (
+    SELECT json_object(
+      'type', '{OperationalEventType.ENDPOINT_RECOVERED.value}', 'at', at, 'cause', json(cause)
+    )
+    FROM (
+      SELECT max(s.value ->> 'completed_at') AS at, max({_cause(f"'{SUCCESS_REASON}'")}) AS cause
+      {_APPLIED} {_EVENT} {_SUCCESS_OF}
+    )
+    WHERE cause IS NOT NULL
+  ))
 WHERE p.lane IN (SELECT value FROM json_each(?2)) AND p.failures > 0 AND p.status = 'active'
-  AND EXISTS (SELECT 1 {_APPLIED} WHERE d.lane = p.lane AND s.value ->> 'state' = 'success')
+  AND EXISTS (SELECT 1 {_APPLIED} {_SUCCESS_OF})
+RETURNING lane || ':' || transitions AS id, lane, tenant, transition AS body,
+  settings ->> 'url' AS url
 """
+
+# ?1 as above. Dead letters that SETTLE, just after, will make.
+NOTE_EXHAUSTED = f"""
+INSERT INTO notices (id, lane, tenant, body)
+SELECT
+  lane || ':' || key || ':' || claim, lane, tenant, json_object(
+    'type', '{OperationalEventType.DELIVERY_EXHAUSTED.value}', 'at', at, 'cause', json(cause)
+  )
+FROM (
+  SELECT
+    d.lane AS lane, d.key AS key, d.claim AS claim, d.tenant AS tenant,
+    s.value ->> 'completed_at' AS at, {_cause("s.value ->> 'reason'")} AS cause
+  {_APPLIED} {_EVENT}
+  WHERE s.value ->> 'state' = 'exhausted'
+)
+WHERE cause IS NOT NULL
+ON CONFLICT (id) DO NOTHING
+RETURNING id, lane, tenant, body,
+  (SELECT p.settings ->> 'url' FROM endpoints AS p WHERE p.lane = notices.lane) AS url
+"""
+
+# ?1 how many: what is noted and not told yet.
+NOTICES = """
+SELECT n.id, n.lane, n.tenant, n.body, p.settings ->> 'url' AS url
+FROM (SELECT id, lane, tenant, body FROM notices ORDER BY id LIMIT ?1) AS n
+LEFT JOIN endpoints AS p ON p.lane = n.lane
+"""
+
+# ?1: [id]
+NOTICES_FORGET = "DELETE FROM notices WHERE id IN (SELECT value FROM json_each(?1))"

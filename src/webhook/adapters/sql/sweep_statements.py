@@ -1,0 +1,106 @@
+"""The pieces of a sweep. Same dialect and habits as statements.py."""
+
+from __future__ import annotations
+
+from webhook.adapters.sql.statements import WALK
+
+# ?2 start, ?3 lanes, ?4 how many. Walks the lanes with work that is due, as a claim does, and
+# cancels what waits for a removed endpoint; what is scheduled there falls due first.
+SWEEP_REMOVED = f"""
+WITH {WALK}
+UPDATE deliveries SET
+  state = 'canceled', due_at = NULL, reason = 'the endpoint was removed',
+  completed_at = c.removed_at
+FROM (
+  SELECT l.lane AS lane, k.value AS key, p.updated_at AS removed_at
+  FROM lanes AS l
+  CROSS JOIN endpoints AS p ON p.lane = l.lane AND p.status = 'removed'
+  CROSS JOIN json_each((
+    SELECT json_group_array(key) FROM (
+      SELECT key FROM deliveries INDEXED BY deliveries_ready
+      WHERE state = 'ready' AND lane = l.lane ORDER BY key LIMIT ?4
+    )
+  )) AS k
+  LIMIT ?4
+) AS c
+WHERE deliveries.lane = c.lane AND deliveries.key = c.key
+RETURNING lane
+"""
+
+# ?1 tenants after, ?2 how many tenants, ?3 keys below, ?4 how many events: those of which nothing
+# is pending any more nor stops an ordering key, among the oldest of each tenant.
+SWEEP_SCAN_MAX = 1000
+_TENANTS = """
+RECURSIVE tenants (tenant) AS (
+  SELECT (SELECT min(tenant) FROM events WHERE tenant > ?1)
+  UNION ALL
+  SELECT (SELECT min(e.tenant) FROM events AS e WHERE e.tenant > t.tenant)
+  FROM tenants AS t WHERE t.tenant IS NOT NULL
+  LIMIT ?2
+)"""
+_OLD = f"""{_TENANTS},
+old (tenant, key) AS (
+  SELECT t.tenant, k.value
+  FROM tenants AS t
+  CROSS JOIN json_each((
+    SELECT json_group_array(key) FROM (
+      SELECT e.key FROM (
+        SELECT key, targets FROM events WHERE tenant = t.tenant AND key < ?3
+        ORDER BY key LIMIT {SWEEP_SCAN_MAX}
+      ) AS e
+      WHERE NOT EXISTS (
+        SELECT 1 FROM json_each(e.targets) AS x
+        CROSS JOIN deliveries AS d ON d.lane = x.value AND d.key = e.key
+        WHERE d.state IN ('ready', 'scheduled', 'leased') OR d.ordering_number IS NOT NULL
+      )
+      LIMIT ?4
+    )
+  )) AS k
+  WHERE t.tenant IS NOT NULL
+  LIMIT ?4
+)"""
+
+SWEEP_OLD_DELIVERIES = f"""
+WITH {_OLD}
+DELETE FROM deliveries
+WHERE (lane, key) IN (
+  SELECT t.value, o.key
+  FROM old AS o
+  CROSS JOIN events AS e ON e.tenant = o.tenant AND e.key = o.key
+  CROSS JOIN json_each(e.targets) AS t
+)
+RETURNING lane
+"""
+
+# Names go with their events.
+SWEEP_OLD_NAMES = f"""
+WITH {_OLD}
+DELETE FROM names WHERE (tenant, name) IN (
+  SELECT e.tenant, e.name
+  FROM old AS o
+  CROSS JOIN events AS e ON e.tenant = o.tenant AND e.key = o.key
+  WHERE e.name IS NOT NULL
+)
+"""
+
+SWEEP_OLD_EVENTS = f"""
+WITH {_OLD}
+DELETE FROM events WHERE (tenant, key) IN (SELECT tenant, key FROM old)
+RETURNING key
+"""
+
+# As above: where the walk over the tenants ended, NULL when it came to the end of them.
+SWEEP_TENANTS = f"""
+WITH {_TENANTS}
+SELECT max(tenant) AS last FROM tenants HAVING count(tenant) = ?2
+"""
+
+# ?1 removed before, ?2 how many. An endpoint's row goes when its last delivery has gone.
+SWEEP_OLD_ENDPOINTS = """
+DELETE FROM endpoints WHERE lane IN (
+  SELECT p.lane FROM endpoints AS p
+  WHERE p.status = 'removed' AND p.updated_at < ?1
+    AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.lane = p.lane)
+  LIMIT ?2
+)
+"""
