@@ -184,7 +184,6 @@ async def test_the_older_scheme_rotates_to_any_text_and_signs_with_the_newest(
 
 
 async def test_during_a_move_to_v1a_both_signatures_verify(world: World) -> None:
-    pytest.importorskip("cryptography", reason="make setup installs it")
     service = world.service()
     made = await add(service)
     changed = await service.rotate_secret(made.id, signature=V1A, overlap_s=HOUR_S)
@@ -204,7 +203,6 @@ async def test_during_a_move_to_v1a_both_signatures_verify(world: World) -> None
 
 
 async def test_an_endpoint_can_begin_with_v1a_made_or_given(world: World) -> None:
-    pytest.importorskip("cryptography", reason="make setup installs it")
     service = world.service()
     seed = bytes(range(32))
     given = make_private_key(seed, await NativeCrypto().ed25519_public_key(seed))
@@ -216,7 +214,6 @@ async def test_an_endpoint_can_begin_with_v1a_made_or_given(world: World) -> Non
 
 
 async def test_halves_that_do_not_belong_together_are_refused(world: World) -> None:
-    pytest.importorskip("cryptography", reason="make setup installs it")
     service = world.service()
     with pytest.raises(InvalidInput, match="do not belong together") as caught:
         await add(service, secret=make_private_key(bytes(range(32)), bytes(range(32))))
@@ -226,7 +223,6 @@ async def test_halves_that_do_not_belong_together_are_refused(world: World) -> N
 async def test_where_it_cannot_be_signed_a_delivery_waits_and_no_attempt_is_counted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("cryptography", reason="make setup installs it")
     service = world.service()
     await add(service, signature=V1A)
     with monkeypatch.context() as without:

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from tests import ed25519
 from webhook.adapters.native_crypto import NativeCrypto
 
-pytest.importorskip("cryptography", reason="make setup installs it")
-
 # RFC 8032, section 7.1, tests 1 to 3: seed, public key, message, signature.
 RFC_8032 = [
     (

@@ -67,7 +67,6 @@ def test_the_published_vectors(
 
 
 async def test_the_published_vector_of_v1a() -> None:
-    pytest.importorskip("cryptography", reason="make setup installs it")
     event_id, timestamp_s, body = (
         "msg_p5jXN8AQM9LWM0D4loKWxJek",
         1614265330,

@@ -12,7 +12,7 @@ from webhook.ports import Encrypted, WebhookEncryption
 
 _log = logging.getLogger("webhook.store")
 # A piece reads and writes so many endpoints at most, each of some 30 KB at most.
-ENDPOINTS = 100
+ENDPOINTS = 50
 
 
 class EncryptedAll(msgspec.Struct, frozen=True, kw_only=True):
