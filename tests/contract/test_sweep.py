@@ -11,6 +11,7 @@ from webhook.ports import ENDPOINT_REMOVED, EventQuery, WebhookPersistence
 from .builders import (
     DAY_MS,
     LEASE_MS,
+    SENT,
     T0,
     add,
     add_one,
@@ -186,6 +187,22 @@ async def test_old_pending_events_hold_up_no_others(maker: Maker) -> None:
         await settle(store, *(succeeded(each) for each in deliveries if each.ref in refs))
         await sweep_all(store, LATER, before=LATER, limit=10)
         assert await _keys(store) == []
+
+
+async def test_more_old_pending_events_than_a_piece_looks_at_hold_up_no_others(
+    maker: Maker,
+) -> None:
+    async with opened(maker) as store:
+        await add_one(store, SENT)
+        pending = new_events(2_100)
+        for start in range(0, len(pending), 100):
+            await emit(store, *pending[start : start + 100])
+        ended = new_events(15, "nobody.wants.it", at=T0 + 3_000)
+        others = new_events(15, "nobody.wants.it", tenant="zulu")
+        await emit(store, *ended, *others)
+        assert await sweep_all(store, LATER, before=LATER, limit=10) < 20
+        assert await _keys(store, "zulu") == []
+        assert await _keys(store) == [event.key for event in pending]
 
 
 async def test_sweeps_side_by_side_do_each_thing_once(maker: Maker) -> None:

@@ -50,7 +50,7 @@ RECENT = "INDEX recoveries_list (tenant=? AND id>?)"
 SOON_DUE = "INDEX deliveries_waiting (due_at>? AND due_at<?)"
 # A walk over the tenants that have events, and the oldest events of each.
 TENANTS = {"PRIMARY KEY (tenant>?)"}
-OLD = TENANTS | {"PRIMARY KEY (tenant=? AND key<?)", DELIVERY}
+OLD = TENANTS | {EVENT_RANGE, DELIVERY}
 
 # Why a statement may sort: what it sorts has a bound.
 OF_THE_CALL = "the rows that this call brings, or the deliveries that it makes"
@@ -187,6 +187,7 @@ PLANS: dict[str, Plan] = {
     "SWEEP_OLD_DELIVERIES": Plan(OLD | {EVENT}),
     "SWEEP_OLD_NAMES": Plan(OLD | {EVENT, NAME}),
     "SWEEP_OLD_EVENTS": Plan(OLD | {EVENT}),
+    "SWEEP_REST": Plan(TENANTS | {EVENT_RANGE}),
     "SWEEP_TENANTS": Plan(TENANTS),
     "SWEEP_OLD_ENDPOINTS": Plan(
         {ENDPOINT, "INDEX endpoints_removed (updated_at<?)"}, first_entries=1

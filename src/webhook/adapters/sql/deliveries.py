@@ -307,7 +307,8 @@ class SqlDeliveryStore(DeliveryLists):
         """Do one bounded piece of the tidying in one round trip."""
         # The sweep keeps no place in its walk: the minute decides where it begins, and goes round.
         start = key_floor(now // 60_000 * 0x9E3779B97F4A7 % (1 << 50))[:10]
-        old = (self._sweep_tenant, _SWEEP_TENANTS, key_floor(events_before), limit)
+        tenant, key = self._sweep_place
+        old = (tenant, _SWEEP_TENANTS, key_floor(events_before), limit, key)
         lanes = (now, start, limit + _LANES_SPARE, limit)
         which: tuple[Parameter, ...] = ("", 0, "")
         if overdue is not None:
@@ -316,21 +317,25 @@ class SqlDeliveryStore(DeliveryLists):
             (ordering_statements.SWEEP_BLOCKED, (*lanes, *which)),
             (ordering_statements.SWEEP_STOPPING, lanes),
             (sweep_statements.SWEEP_REMOVED, lanes),
+            (sweep_statements.SWEEP_REST, old),
             (sweep_statements.SWEEP_OLD_DELIVERIES, old),
             (sweep_statements.SWEEP_OLD_NAMES, old),
             (sweep_statements.SWEEP_OLD_EVENTS, old),
             (sweep_statements.SWEEP_OLD_ENDPOINTS, (events_before, limit)),
-            (sweep_statements.SWEEP_TENANTS, old[:2]),
+            (sweep_statements.SWEEP_TENANTS, old),
             (settle_statements.NOTICES, (NOTICES_MAX,)),
         ]
         if overdue is not None:
             batch.extend(self._overdue(now, lanes, which))
         results = await self._database.batch(batch)
-        blocked, released, canceled, deliveries, _, events, _, tenants, notices, *waiting = results
+        blocked, released, canceled, rest, deliveries, _, events, _, tenants, notices, *waiting = (
+            results
+        )
         full = limit in (len(blocked), len(released), len(canceled), len(events))
         last = tenants[0]["last"] if tenants else None
+        place = (rest[0]["tenant"], rest[0]["key"]) if rest else (last or "", "")
         if not full:
-            self._sweep_tenant = last or ""
+            self._sweep_place = place
         overdue_count = 0
         if waiting:
             seen, scheduled, ready = waiting
@@ -343,7 +348,7 @@ class SqlDeliveryStore(DeliveryLists):
             events_removed=len(events),
             deliveries_removed=len(deliveries),
             notices=[read_notice(row) for row in notices],
-            more=full or last is not None,
+            more=full or place != ("", ""),
         )
 
     def _overdue(

@@ -19,7 +19,8 @@ class DeliveryLists:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._sweep_tenant = ""
+        # Where the next piece of a sweep goes on: behind this tenant, or behind this key of it.
+        self._sweep_place = ("", "")
         self._sweep_due_at = 0
 
     async def get_event(self, tenant: str, event_id: str) -> Event | None:

@@ -27,12 +27,13 @@ WHERE deliveries.lane = c.lane AND deliveries.key = c.key
 RETURNING lane
 """
 
-# ?1 tenants after, ?2 how many tenants, ?3 keys below, ?4 how many events: those of which nothing
-# is pending any more nor stops an ordering key, among the oldest of each tenant.
+# ?1 tenants after, ?2 how many tenants, ?3 keys below, ?4 how many events, ?5 a key of tenant ?1
+# behind which the walk goes on, or ''. Those events of which nothing is pending any more nor stops
+# an ordering key, among the oldest of each tenant: so many are looked at.
 SWEEP_SCAN_MAX = 1000
 _TENANTS = """
 RECURSIVE tenants (tenant) AS (
-  SELECT (SELECT min(tenant) FROM events WHERE tenant > ?1)
+  SELECT iif(?5 <> '', ?1, (SELECT min(tenant) FROM events WHERE tenant > ?1))
   UNION ALL
   SELECT (SELECT min(e.tenant) FROM events AS e WHERE e.tenant > t.tenant)
   FROM tenants AS t WHERE t.tenant IS NOT NULL
@@ -45,7 +46,8 @@ old (tenant, key) AS (
   CROSS JOIN json_each((
     SELECT json_group_array(key) FROM (
       SELECT e.key FROM (
-        SELECT key, targets FROM events WHERE tenant = t.tenant AND key < ?3
+        SELECT key, targets FROM events
+        WHERE tenant = t.tenant AND key > iif(t.tenant = ?1, ?5, '') AND key < ?3
         ORDER BY key LIMIT {SWEEP_SCAN_MAX}
       ) AS e
       WHERE NOT EXISTS (
@@ -87,6 +89,21 @@ SWEEP_OLD_EVENTS = f"""
 WITH {_OLD}
 DELETE FROM events WHERE (tenant, key) IN (SELECT tenant, key FROM old)
 RETURNING key
+"""
+
+# As above: the first tenant of which more than was looked at is old, and where to go on there. It
+# runs before anything is removed.
+SWEEP_REST = f"""
+WITH {_TENANTS}
+SELECT tenant, key FROM (
+  SELECT t.tenant AS tenant, (
+    SELECT key FROM events
+    WHERE tenant = t.tenant AND key > iif(t.tenant = ?1, ?5, '') AND key < ?3
+    ORDER BY key LIMIT 1 OFFSET {SWEEP_SCAN_MAX} - 1
+  ) AS key
+  FROM tenants AS t WHERE t.tenant IS NOT NULL
+)
+WHERE key IS NOT NULL LIMIT 1
 """
 
 # As above: where the walk over the tenants ended, NULL when it came to the end of them.
