@@ -160,6 +160,17 @@ def test_a_batch_is_accepted_as_a_whole_or_not_at_all(caller: Caller) -> None:
     assert "no event 'never'" in caller.error("get_event", "never")
 
 
+def test_events_of_one_ordering_key_are_sent_one_after_the_other(caller: Caller) -> None:
+    with ThreadedReceiver([200, 503, 200]) as receiver:
+        caller.serve(receiver.url)
+        line = [{"type": "message.sent", "data": n, "ordering_key": "line"} for n in range(8)]
+        accepted = caller.value("emit_many", line[:6]) + caller.value("emit_many", line[6:])
+        # One of them fails at first, and those behind it wait for its retry.
+        receiver.wait(9, 60)
+        assert [body["data"] for body in receiver.bodies()] == [0, 1, *range(1, 8)]
+        assert caller.value("get_event", accepted[0]["id"])["ordering_key"] == "line"
+
+
 def test_a_date_of_javascript_is_a_timestamp(caller: Caller) -> None:
     accepted = caller.value("emit", EVENT | {"timestamp": {"$date": 1_767_225_600_000}})
     event = caller.value("get_event", accepted["id"])
@@ -189,6 +200,7 @@ def test_no_secret_and_no_header_crosses(caller: Caller) -> None:
         ("emit", [{"type": "message.sent"}], "/data: Is required"),
         ("emit", [EVENT | {"typ": 1}], "/typ: Is unknown"),
         ("emit", [EVENT | {"id": "a.b"}], "/id: "),
+        ("emit", [EVENT | {"ordering_key": "a b"}], "/ordering_key: "),
         ("emit", [None], "Must be an object, not null"),
         ("emit", [], "Must be an object, not null"),
         ("emit", ["text"], "Must be an object, not a string"),
