@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.simulation.callers import REGIONS, TENANTS
-from tests.simulation.receivers import FAULTY, HEALTHY, is_gone
+from tests.simulation.receivers import FAULTY, HEALTHY, is_gone, is_overloaded
 from tests.simulation.recovering import (
     begin_a_recovery_and_stop_it,
     count_what_a_recovery_would_do,
@@ -284,9 +285,26 @@ async def the_clock_jumps(world: World) -> None:
     world.jump(round(size * (0.5 + dice.random())) * dice.choice((1, -1)))
 
 
+async def a_receiver_fails_for_days(world: World) -> None:
+    """So often that it is left alone, and so long that it is given up."""
+    endpoint = world.history.endpoints.get(world.some_endpoint() or "")
+    if endpoint is None or not world.options.faulty_receivers:
+        return
+    world.receivers.moods[endpoint.url] = (is_overloaded,)
+    for _ in range(3):
+        await emit_a_batch(world)
+    await asyncio.sleep(world.dice.random() * 30)
+    await days_pass(world)
+    await emit_a_batch(world)
+
+
+async def days_pass(world: World) -> None:
+    world.let_days_pass(world.dice.choice((1, 3, 6)))
+
+
 # What is worst while somebody waits for an answer of the store.
 MEDDLING = (
-    Action(4, flush_by_hand),
+    Action(10, flush_by_hand),
     Action(1, sweep_by_hand),
     Action(3, pause_or_resume_an_endpoint, "edits"),
     Action(3, remove_an_endpoint, "removals"),
@@ -339,4 +357,6 @@ ACTIONS = (
     Action(1, stop_a_server_that_claims, "crashes"),
     Action(2, the_store_goes_down, "outages"),
     Action(3, the_clock_jumps, "jumps"),
+    Action(1, days_pass, "days"),
+    Action(3, a_receiver_fails_for_days, "days"),
 )

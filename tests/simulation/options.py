@@ -49,6 +49,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     slow_store: bool
     outages: bool
     jumps: bool
+    # Days may pass, by every clock.
+    days: bool
+    pending_days: float
     edits: bool
     removals: bool
     replays: bool
@@ -71,13 +74,18 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             or self.store_faults
             or self.slow_store
             or self.outages
-            or self.jumps
+            or self.clock_jumps
             or self.edits
             or self.removals
             or self.cancels
             or self.limits
             or self.pauses
         )
+
+    @property
+    def clock_jumps(self) -> bool:
+        """Whether the wall clock is ever set."""
+        return self.jumps or self.days
 
     @property
     def config(self) -> WebhookConfig:
@@ -92,6 +100,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             max_retries=self.max_retries,
             transient_only=self.transient_only,
             retention_days=1,
+            pending_days=self.pending_days,
         )
 
     def __str__(self) -> str:
@@ -144,6 +153,8 @@ def draw(seed: int) -> Options:
         slow_store=perhaps(0.3),
         outages=perhaps(0.3),
         jumps=perhaps(0.4),
+        days=perhaps(0.15),
+        pending_days=dice.choice((1, 2, 30)),
         edits=perhaps(0.5),
         removals=perhaps(0.4),
         replays=dice.random() < 0.5,

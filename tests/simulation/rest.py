@@ -45,7 +45,7 @@ def heal(world: World) -> None:
     for process in world.platform.living():
         process.crash_at = None
     # As late as it ever was, or what was put off then would have to wait for hours.
-    shift_ms = world.shift_ms_max if world.store_clock is None else 0
+    shift_ms = world.shift_ms_max if world.store_clock is None else world.days_ms
     if shift_ms != world.clock.shift_ms:
         world.jump(shift_ms - world.clock.shift_ms)
 

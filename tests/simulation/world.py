@@ -30,6 +30,7 @@ from tests.simulation.weather import Weather
 
 # How much longer than the longest wait of any delivery it may take until nothing is pending.
 REST_SLACK_S = 300.0
+DAY_MS = 86_400_000
 BUSY_SHARE = 0.5
 RECOVERED_WITHIN_S = 20.0
 PLAN_SLACK_S = 3_600.0
@@ -62,7 +63,7 @@ class World:
         self.clock = SimulatedClock(self.loop)
         self.chance = SimulatedChance(_dice("engine", seed))
         self.weather = Weather(self, options, _dice("weather", seed))
-        self.shift_ms_max = 0
+        self.shift_ms_max = self.days_ms = 0
         self.store_skew_ms = 0
         self.store_clock: Callable[[], int] | None = None
         self.store: SimulatedStore = self._make_store()
@@ -84,7 +85,7 @@ class World:
                 -STORE_CLOCK_SKEW_MS_MAX, STORE_CLOCK_SKEW_MS_MAX
             )
         steady = SimulatedClock(self.loop)
-        self.store_clock = lambda: steady.now_ms() + self.store_skew_ms
+        self.store_clock = lambda: steady.now_ms() + self.store_skew_ms + self.days_ms
         return SqliteWorld(self.weather, self.store_clock, joint=self.options.joint)
 
     # --- running ----------------------------------------------------------------------------------
@@ -172,7 +173,7 @@ class World:
         longest_ms = max(((d.due_at or 0) - now for d in pending), default=0)
         leases = 2 + KILLS_MAX * self.options.poison
         # What is under way may still put something off by a clock that was ahead of the store's.
-        ahead_ms = 0 if self.store_clock is None else self.shift_ms_max
+        ahead_ms = 0 if self.store_clock is None else self.shift_ms_max - self.days_ms
         return (
             max(0, longest_ms + ahead_ms) / 1000
             + leases * self.options.lease_ms / 1000
@@ -226,6 +227,11 @@ class World:
         self.clock.shift_ms += ms
         self.shift_ms_max = max(self.shift_ms_max, self.clock.shift_ms)
         self.history.jumps_s.append(self.loop.time())
+
+    def let_days_pass(self, days: int) -> None:
+        """Let so much time pass by every clock, with nobody there."""
+        self.days_ms += days * DAY_MS
+        self.jump(days * DAY_MS)
 
     def store_now(self) -> int:
         """Return the time that leases compare against."""

@@ -77,7 +77,7 @@ class StartsKeepTheirDistance(Invariant):
         """Whether a clock jumped not long ago, or a slow store's own clock gave the starts."""
         history = self.world.history
         if self.world.store_clock is not None:
-            return self.options.slow_store or self.options.jumps
+            return self.options.slow_store or self.options.clock_jumps
         return any(jump_s > since_s - 2 * SLOW_S_MAX - 1 for jump_s in history.jumps_s)
 
 

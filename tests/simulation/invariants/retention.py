@@ -18,7 +18,7 @@ class OnlyTheOldIsRemoved(Invariant):
     def stored(self, call: str, asked_at: int, before: Mapping[str, StoredEvent]) -> None:
         history = self.world.history
         # The clock may have jumped while the sweep was asked for.
-        now = asked_at if not self.options.jumps else history.latest_at
+        now = asked_at if not self.options.clock_jumps else history.latest_at
         kept_ms = round(self.options.config.retention_days * DAY_MS)
         for key in before.keys() - history.events.keys():
             if call != "sweep":

@@ -31,7 +31,7 @@ class RetriesFollowThePolicy(Invariant):
             allowed = [p for p in policies if run <= _retries(p)]
             if not allowed:
                 self.fail(change.ref, f"a retry after {run} attempts is one too many")
-            elif not self.options.jumps:
+            elif not self.options.clock_jumps:
                 self._is_in_time(change, allowed, run)
         elif after.state is DeliveryState.EXHAUSTED and run <= min(map(_retries, policies)):
             self.fail(change.ref, f"given up after {run} attempts, too early")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tests.simulation.history import REPLAYS
 from tests.simulation.invariants.base import Invariant
 from tests.simulation.stores import ADVANCE
+from webhook.domain.ids import key_time_ms
 from webhook.domain.model import DEAD_STATES, PENDING_STATES, Delivery, DeliveryState
 from webhook.ports import CANCELED_BY_HAND
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 # What may end the delivery that another one waits for in line, or let it stop no more.
 LETTING_GO = ("settle", "sweep", "update", "remove", "cancel")
+DAY_MS = 86_400_000
 READY, SCHEDULED, LEASED = DeliveryState.READY, DeliveryState.SCHEDULED, DeliveryState.LEASED
 
 
@@ -26,9 +28,9 @@ class NoTransitionIsForbidden(Invariant):
                 self.fail(change.ref, f"made by {change.call}")
             return
         if after is None:
-            # One sweep may cancel what waits for a removed endpoint, and remove it for its age.
-            may_go = before.state not in PENDING_STATES or self._endpoint_is_removed(change)
-            if change.call != "sweep" or not may_go:
+            # One sweep may cancel what waits in vain, and remove it for its age.
+            in_vain = self._endpoint_is_removed(change) or self._is_overdue(before)
+            if change.call != "sweep" or (before.state in PENDING_STATES and not in_vain):
                 self.fail(change.ref, f"{before.state.value}, and {change.call} removed it")
             return
         if before.state is DeliveryState.BLOCKED and after.state is READY:
@@ -53,7 +55,8 @@ class NoTransitionIsForbidden(Invariant):
         if change.call == "cancel":
             return _canceled_by_hand(after)
         if canceled and not self._endpoint_is_removed(change):
-            return False
+            told = (after.reason or "").startswith("pending for more than")
+            return change.call == "sweep" and told and self._is_overdue(before)
         if change.call == "settle":
             return before.state is LEASED or (before.state is READY and before.interruptions > 0)
         return change.call == "sweep" and canceled
@@ -61,6 +64,13 @@ class NoTransitionIsForbidden(Invariant):
     def _stopped_its_key(self, change: Change, before: Delivery) -> bool:
         endpoint = self.world.history.endpoints[change.ref.endpoint_id]
         return before.ordering_key is not None and endpoint.ordering_on_failure == "stop"
+
+    def _is_overdue(self, before: Delivery) -> bool:
+        """Whether it waited longer than it may; what is under way is left to its end."""
+        since = before.run_started_at or key_time_ms(before.key)
+        waited_ms = self.world.history.latest_at - since
+        too_long = waited_ms > self.options.pending_days * DAY_MS
+        return before.state in PENDING_STATES and before.state is not LEASED and too_long
 
     def _endpoint_is_removed(self, change: Change) -> bool:
         endpoint = self.world.history.endpoints.get(change.ref.endpoint_id)
