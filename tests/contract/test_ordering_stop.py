@@ -209,6 +209,7 @@ async def test_what_is_blocked_too_long_behind_one_that_is_not_is_canceled(maker
         refs = [DeliveryRef(endpoint.id, event.key) for event in events]
         assert await sweep_overdue(store, T0 + 500) == 2
         assert await states(store, *refs) == [READY, CANCELED, CANCELED, BLOCKED]
+        assert (await read(store, refs[1])).waits_for is None
         assert await one_by_one(store) == [refs[0], refs[3]]
 
 

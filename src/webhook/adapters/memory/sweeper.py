@@ -22,10 +22,10 @@ class Sweeper:
             first = self._rows.aging.first()
             if first is None or first[0] >= overdue.before:
                 return count
-            delivery = self._rows.seen(self._rows.deliveries[first[1]])
-            if delivery.state in PENDING_STATES:
-                delivery = canceled(delivery, now, overdue.reason)
-            self._rows.put(delivery)
+            stored = self._rows.deliveries[first[1]]
+            seen = self._rows.seen(stored)
+            pending = seen.state in PENDING_STATES
+            self._rows.put(canceled(stored, now, overdue.reason) if pending else seen)
         return limit
 
     def cancel_removed(self, limit: int) -> int:
