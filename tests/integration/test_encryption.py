@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import subprocess
+import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.integration.serving import Server, run
-from tests.receiver import ThreadedReceiver
+from tests.receiver import Answer, ThreadedReceiver
+from webhook.domain.encryption import make_encryption_key
 
 HEADER = "planted-header-value"
 
@@ -64,3 +67,35 @@ def test_the_switch_needs_no_key(tmp_path: Path, command: str) -> None:
     (tmp_path / "webhook.db.key").unlink()
     done = run(command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_rotation_beside_a_server_that_delivers_fails_nothing(tmp_path: Path) -> None:
+    old, new = (make_encryption_key(bytes([n]) * 32) for n in (1, 2))
+    name = "WEBHOOK_ENCRYPTION_KEYS"
+    with ThreadedReceiver([Answer(200)]) as receiver:
+        with Server(tmp_path, local=True, **{name: f"{old},{new}"}) as server:
+            for _ in range(50):
+                server.add_endpoint(receiver.url, headers={"x-key": HEADER})
+            rotating = threading.Thread(
+                target=lambda: done.append(
+                    run("keys", "rotate", cwd=tmp_path, **{name: f"{new},{old}"})
+                )
+            )
+            done: list[subprocess.CompletedProcess[str]] = []
+            rotating.start()
+            emitted: list[str] = []
+            while rotating.is_alive() or len(emitted) < 3:
+                emitted.append(server.emit()["id"])
+            rotating.join()
+            for event in emitted:
+                assert len(server.wait_for_status(event, "success")) == 50
+            assert server.end() == 0
+            assert "ERROR" not in server.log()
+        assert done[0].returncode == 0, done[0].stderr
+        assert "50 endpoints encrypted anew" in done[0].stdout
+        assert "is not needed any more" in done[0].stdout
+        assert len(receiver.requests) >= 50 * len(emitted)
+        assert {request.headers["x-key"] for request in receiver.requests} == {HEADER}
+        # The new key alone is enough from now on.
+        with Server(tmp_path, local=True, **{name: new}) as server:
+            server.wait_for_status(server.emit()["id"], "success")
