@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import threading
 from collections.abc import Callable
@@ -186,7 +187,8 @@ async def test_one_that_is_still_running_answers_503() -> None:
 
     first = asyncio.create_task(ask_async(receiver, {"type": "a"}, id="evt_1"))
     await entered.wait()
-    assert await ask_async(receiver, {"type": "a"}, id="evt_1") == 503
+    async with asyncio.timeout(30):
+        assert await ask_async(receiver, {"type": "a"}, id="evt_1") == 503
     leave.set()
     assert await first == 204
     assert await ask_async(receiver, {"type": "a"}, id="evt_1") == 204
@@ -299,3 +301,22 @@ def test_nothing_is_handled_while_nobody_knows_whether_it_was() -> None:
     with pytest.raises(OSError, match="no connection"):
         ask(receiver, {"type": "a"})
     assert got == []
+
+
+class Trickle(io.BytesIO):
+    """Gives a byte at a time, however many are asked for."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(min(1, -1 if size is None else size))
+
+
+def test_a_wsgi_stream_may_give_less_than_it_is_asked_for() -> None:
+    receiver, statuses = Receiver(VERIFIER), []
+    body, headers = SENDER.sign({"type": "a"})
+    environ: dict[str, Any] = {
+        f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()
+    }
+    environ |= {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": str(len(body))}
+    environ["wsgi.input"] = Trickle(body)
+    assert receiver.wsgi(environ, lambda status, _: statuses.append(status)) == []
+    assert statuses == ["204 No Content"]

@@ -76,6 +76,14 @@ def test_what_is_aborted_begins_again(seen: Seen) -> None:
     assert seen.begin("evt_1", TTL) == "new"
 
 
+def test_what_another_has_done_is_not_aborted(seen: Seen) -> None:
+    # One that outlived its mark fails after all, when its successor has handled the event.
+    assert seen.begin("evt_1", TTL) == "new"
+    seen.done("evt_1")
+    seen.abort("evt_1")
+    assert seen.begin("evt_1", TTL) == "done"
+
+
 def test_a_mark_of_one_that_never_came_back_ends(seen: Seen, clock: Clock) -> None:
     assert seen.begin("evt_1", TTL) == "new"
     clock.now += TTL - 1

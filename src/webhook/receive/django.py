@@ -115,7 +115,8 @@ class DjangoCacheSeen:
 
     def abort(self, message_id: str) -> None:
         """See ``Seen``."""
-        caches[self._cache].delete(self._key(message_id))
+        if caches[self._cache].get(self._key(message_id)) != "done":
+            caches[self._cache].delete(self._key(message_id))
 
     def _key(self, message_id: str) -> str:
         # Some caches take no more than 250 characters of a key.

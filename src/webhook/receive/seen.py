@@ -36,7 +36,7 @@ class Seen(Protocol):
         ...
 
     def abort(self, message_id: str) -> object | Awaitable[object]:
-        """Forget the mark, so that it is handled when it comes again."""
+        """Forget the mark, so that it is handled when it comes again; what is done stays done."""
         ...
 
 

@@ -84,7 +84,8 @@ class KVSeen:
 
     async def abort(self, message_id: str) -> None:
         """See ``Seen``."""
-        await self._namespace.delete(self._key(message_id))
+        if await self._namespace.get(self._key(message_id)) != "done":
+            await self._namespace.delete(self._key(message_id))
 
     async def _put(self, message_id: str, state: str, ttl: float) -> None:
         lasting = max(KV_TTL_MIN_S, round(ttl))
