@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.cli.test_switch import audited
 from tests.encryption.stores import NEW, OLD, add, opened
 from webhook.cli.app import app
 from webhook.cli.key_files import keep_key
@@ -55,6 +56,8 @@ def test_a_rotation_says_which_key_is_not_needed_any_more() -> None:
     again = run("rotate", "--vacuum", keys=NEW_KEY)
     assert again.exit_code == 0, again.output
     assert " 0 endpoints" in again.stdout
+    entries = asyncio.run(audited())
+    assert [(e.action, e.actor, e.detail) for e in entries] == [("keys.rotate", "cli", NEW.id)] * 2
     for key in (OLD_KEY, NEW_KEY):
         assert key not in done.output + again.output
 

@@ -45,6 +45,12 @@ entrypoint = "Rpc"
 props = { scopes = ["emit"] }
 
 [[services]]
+binding = "GREEDY"
+service = "webhook"
+entrypoint = "Rpc"
+props = { scopes = ["read", "secrets", "admin", "root"] }
+
+[[services]]
 binding = "DEFAULT"
 service = "webhook"
 """
@@ -259,6 +265,12 @@ def test_a_binding_without_the_scope_is_refused(pair: Pair) -> None:
         reader.value(method)
     assert "scope read" in emitter.error("get_event", "x")
     assert "scope read" in emitter.error("get_delivery", "x")
+
+
+def test_no_props_make_a_binding_an_admin_or_let_it_read_secrets(pair: Pair) -> None:
+    greedy = Caller(pair, "GREEDY")
+    assert "scope emit" in greedy.error("emit", EVENT)
+    greedy.value("list_endpoints")
 
 
 def test_the_entrypoints_answer_to_exactly_these_names(pair: Pair) -> None:

@@ -13,8 +13,10 @@ from webhook import WebhookRuntimeService
 from webhook.cli.key_files import known_keys
 from webhook.cli.stores import find_store, naming
 from webhook.cli.terminal import fail, stdout
+from webhook.domain.access import Actor
 from webhook.domain.encryption import KEY_BYTES, EncryptionKey, make_encryption_key
 from webhook.domain.errors import ConfigError, WebhookError
+from webhook.engine.access import acting
 from webhook.engine.encryption import EncryptedAll
 from webhook.settings import Settings, StoreAddress
 
@@ -66,8 +68,10 @@ async def _rotate(
     persistence, _ = await find_store(address, keys)
     service = WebhookRuntimeService(settings.config, persistence=persistence, auto_start=False)
     try:
-        with naming(address):
-            return await service.encrypt_all(scrub=scrub)
+        with naming(address), acting(Actor(name="cli")):
+            await service.initialize()
+            async with service.access.changing("keys.rotate", detail=keys[0].id):
+                return await service.encrypt_all(scrub=scrub)
     finally:
         await service.shutdown()
 
