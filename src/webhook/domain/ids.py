@@ -14,6 +14,7 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 TIME_CHARS = 10
 KEY_CHARS = 26
 KEY_MAX = "z" * KEY_CHARS
+_PAIRS = [high + low for high in ALPHABET for low in ALPHABET]
 _CHANCE_BITS = 80
 _CHANCE_LIMIT = 1 << _CHANCE_BITS
 _VALUES = {char: value for value, char in enumerate(ALPHABET)}
@@ -33,8 +34,8 @@ class DeliveryRef(NamedTuple):
 
 
 def encode(number: int, chars: int) -> str:
-    """Return a number as so many letters and digits, the highest first."""
-    return "".join(ALPHABET[(number >> shift) & 31] for shift in range(5 * (chars - 1), -1, -5))
+    """Return the last so many letters and digits of a number, an even count of them."""
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(5 * chars - 10, -1, -10)])
 
 
 class KeyMaker:
@@ -46,6 +47,7 @@ class KeyMaker:
     def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
         self._random_bytes = random_bytes
         self._last_ms = -1
+        self._time = ""
         self._chance = 0
 
     def __call__(self, now_ms: int) -> str:
@@ -54,9 +56,10 @@ class KeyMaker:
             self._chance = (self._chance + 1) % _CHANCE_LIMIT
         else:
             self._last_ms = now_ms
+            self._time = encode(now_ms, TIME_CHARS)
             # The top bit stays free, so that counting up cannot wrap within a millisecond.
             self._chance = int.from_bytes(self._random_bytes(10)) >> 1
-        return encode(now_ms, TIME_CHARS) + encode(self._chance, KEY_CHARS - TIME_CHARS)
+        return self._time + encode(self._chance, KEY_CHARS - TIME_CHARS)
 
 
 def key_floor(at_ms: int) -> str:

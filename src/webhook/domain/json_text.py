@@ -86,6 +86,19 @@ def parse(text: str, pointer: str = "") -> Any:  # noqa: ANN401 - whatever JSON 
         raise InvalidInput.at(pointer, f"{error} is not JSON; send null or a number.") from None
 
 
+def has_repeats(text: str) -> bool:
+    """Whether a name stands twice in any object of a text that is known to be JSON."""
+    repeats = 0
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal repeats
+        repeats += len(dict(pairs)) < len(pairs)
+
+    # What the numbers are does not matter, only that the longest of them is taken.
+    json.loads(text, object_pairs_hook=look, parse_int=len, parse_float=len)
+    return repeats > 0
+
+
 class _ConstantError(ValueError):
     """NaN or an infinity stood in the text."""
 

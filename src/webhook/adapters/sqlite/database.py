@@ -102,7 +102,10 @@ class _Worker:
             connection.execute("COMMIT")
             return answers
         connection.execute("BEGIN IMMEDIATE")
-        answers = [_in_savepoint(connection, job.statements) for job in jobs]
+        if len(jobs) == 1:
+            answers = [_execute(connection, jobs[0].statements)]
+        else:
+            answers = [_in_savepoint(connection, job.statements) for job in jobs]
         connection.execute("COMMIT")
         return answers
 
