@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Self
 
 from webhook.domain.config import WebhookConfig
-from webhook.domain.errors import Conflict, InvalidInput, NotFound, WebhookError
+from webhook.domain.errors import Conflict, InvalidInput, NotFound
 from webhook.domain.event import TENANT_DEFAULT, WebhookEvent, name_problem
 from webhook.domain.model import Delivery, DeliveryState, Event, NewEvent
 from webhook.engine.accept import accept, prepare_all
@@ -18,6 +18,7 @@ from webhook.engine.encryption import EncryptionService
 from webhook.engine.limits import Limits
 from webhook.engine.pointers import of_the_only_one
 from webhook.engine.recovery import RecoveryService
+from webhook.engine.sweeping import ROWS_BESIDE, sweep_for_ever
 from webhook.engine.switch import SwitchService
 from webhook.ports import (
     NO_FIRST_ATTEMPTS,
@@ -39,7 +40,6 @@ from webhook.ports import (
 
 _log = logging.getLogger("webhook.service")
 _DAY_MS = 86_400_000
-_SWEEP_EVERY_MS = 60_000
 _PAGE = 250
 _LOOK_AGAIN_MS = 50
 _FLUSH_ROUNDS_MAX = 100
@@ -254,7 +254,7 @@ class WebhookService(EncryptionService, SwitchService, RecoveryService):
         self._wake, self._stop = wake, asyncio.Event()
         loops = (
             self._background.run(wake, self._stop),
-            self._sweep_for_ever(self._stop),
+            sweep_for_ever(lambda: self.sweep(pieces=1, rows=ROWS_BESIDE), self._clock, self._stop),
             self._recover_for_ever(self._stop),
         )
         # Whoever happens to make the first call is not who acts in them.
@@ -326,9 +326,13 @@ class WebhookService(EncryptionService, SwitchService, RecoveryService):
         return left
 
     async def sweep(
-        self, *, pieces: int = SWEEP_PIECES, recovery_pieces: int = SWEEP_PIECES
+        self,
+        *,
+        pieces: int = SWEEP_PIECES,
+        rows: int = SWEEP_ROWS,
+        recovery_pieces: int = SWEEP_PIECES,
     ) -> SweepReport:
-        """Tidy up in bounded pieces.
+        """Tidy up in bounded pieces, of so many rows of each kind.
 
         Cancels what waits for removed endpoints or too long, removes what is past its retention,
         tells what was not told, encrypts anew, and does recoveries where no background loop does.
@@ -338,7 +342,7 @@ class WebhookService(EncryptionService, SwitchService, RecoveryService):
         before = now - round(self.config.retention_days * _DAY_MS)
         total = SweepReport()
         for _ in range(pieces):
-            piece = await self._deliveries.sweep(now, before, SWEEP_ROWS, self._overdue(now))
+            piece = await self._deliveries.sweep(now, before, rows, self._overdue(now))
             await self._announcer.announce(piece.notices)
             total = SweepReport(
                 canceled=total.canceled + piece.canceled,
@@ -362,15 +366,6 @@ class WebhookService(EncryptionService, SwitchService, RecoveryService):
         days = self.config.pending_days
         reason = f"pending for more than {days:g} {'day' if days == 1 else 'days'}"
         return Overdue(now - round(days * _DAY_MS), reason)
-
-    async def _sweep_for_ever(self, stop: asyncio.Event) -> None:
-        while not await self._clock.wait(stop, _SWEEP_EVERY_MS):
-            try:
-                await self.sweep()
-            except WebhookError as error:
-                _log.warning("sweep failed, trying again in a minute: %s", error)
-            except Exception:  # noqa: BLE001 - a sweep that ends would let the store grow
-                _log.exception("sweep failed, trying again in a minute")
 
     def _new_deliverer(self, limits: Limits) -> Deliverer:
         return Deliverer(
