@@ -82,10 +82,8 @@ lock: .venv/pyvenv.cfg ## Resolve the locks anew (ARGS=--upgrade for newer versi
 	$(LOCK) pyproject.toml --all-extras --group dev -c requirements/run.txt -o requirements/dev.txt
 	$(if $(wildcard tools/lock.py),$(PY) -m tools.lock $(ARGS))
 
-bench: setup ## Measure: each file of benchmarks/ answers one question
-	@set -e; for question in $(or $(wildcard benchmarks/[a-z]*.py),$(error benchmarks/ asks nothing yet)); do \
-		$(PY) "$$question" $(ARGS); \
-	done
+bench: setup ## Measure, each benchmark in its quick form (ARGS="throughput --pairs 7" for one, in full)
+	@exec $(PY) -m benchmarks $(ARGS)
 
 deploy-dry-run: setup ## Show what would be uploaded to Cloudflare, and its size
 	@$(WRANGLER) deploy --dry-run --outdir .wrangler/dry-run $(ARGS)
