@@ -182,7 +182,6 @@ class EndpointService:
         given = [name for name in changes.__struct_fields__ if getattr(changes, name) is not UNSET]
         async with self.access.changing("endpoint.update", changed, detail=" ".join(given)):
             await self._endpoints.update(changed)
-        await self._endpoints.update(changed)
         if (
             endpoint.status is EndpointStatus.ERROR
             and changed.active
