@@ -55,14 +55,14 @@ def test_the_names_of_webhook_load_no_server_driver_or_command_line(tmp_path: Pa
     assert {name.split(".")[0] for name in loaded} & HEAVY == set()
 
 
-def test_the_names_of_webhook_cost_little_more_cpu_than_import_msgspec(tmp_path: Path) -> None:
-    base_line, our_line = "import msgspec", "from webhook import WebhookRuntimeService"
+def test_webhook_costs_little_more_cpu_than_import_msgspec(tmp_path: Path) -> None:
+    base_line, our_line = "import msgspec", "import webhook"
     for line in (base_line, our_line):
         cpu_ms(line, tmp_path)  # writes the bytecode
     # Taken in turn and by the minimum, so that a busy machine does not decide.
     rounds = [(cpu_ms(base_line, tmp_path), cpu_ms(our_line, tmp_path)) for _ in range(ROUNDS)]
     base, ours = (min(times) for times in zip(*rounds, strict=True))
-    assert ours - base <= CPU_MS_MAX, "see `python -X importtime -c 'import webhook.exports'`"
+    assert ours - base <= CPU_MS_MAX, "see `python -X importtime -c 'import webhook'`"
 
 
 @pytest.mark.parametrize("line", ["import webhook.receive", "from webhook import receive"])

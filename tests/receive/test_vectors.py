@@ -118,14 +118,17 @@ def test_svix_accepts_what_we_accept_of_one_plain_secret(
         assert answer(vector, svix.Webhook) == "ok"
 
 
-@named("signatures")
+def _libraries_read(vector: dict[str, Any]) -> bool:
+    """Neither Ed25519 nor bytes that are not UTF-8."""
+    return "body" in vector and not vector["secret"].startswith("whsk_")
+
+
+@named("signatures", _libraries_read)
 def test_the_libraries_verify_every_signature_that_they_can_read(
     vector: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(library, "datetime", At)
     monkeypatch.setattr(At, "instant", vector["timestamp"])
-    if vector["secret"].startswith("whsk_") or "body" not in vector:
-        pytest.skip("neither Ed25519 nor bytes that are not UTF-8")
     headers = {
         "webhook-id": vector["id"],
         "webhook-timestamp": str(vector["timestamp"]),
