@@ -28,6 +28,8 @@ class RequestsFollowTheirEndpoint(Invariant):
         super().__init__(world)
         # Per endpoint: how often it has failed in a row, and since when.
         self._failing: dict[str, tuple[int, int]] = {}
+        # Who has succeeded in this call: of one call, a success comes last.
+        self._succeeded: set[str] = set()
 
     def changed(self, change: Change) -> None:
         before, after = change.before, change.after
@@ -35,7 +37,7 @@ class RequestsFollowTheirEndpoint(Invariant):
             return
         endpoint_id = change.ref.endpoint_id
         if after.attempts[-1].error_kind is None:
-            self._failing.pop(endpoint_id, None)
+            self._succeeded.add(endpoint_id)
         else:
             at = min(change.asked_at, change.store_at, after.attempts[-1].started_at)
             count, since = self._failing.get(endpoint_id, (0, at))
@@ -55,8 +57,13 @@ class RequestsFollowTheirEndpoint(Invariant):
             self.fail(request.ref, f"sent to {request.url} with a deadline of {timeout_ms} ms")
 
     def called(self, call: str, store_at: int) -> None:
-        if call != "settle" or not self.options.joint:
-            return
+        if call == "settle" and self.options.joint:
+            self._are_disabled_with_reason(store_at)
+        for endpoint_id in self._succeeded:
+            self._failing.pop(endpoint_id, None)
+        self._succeeded.clear()
+
+    def _are_disabled_with_reason(self, store_at: int) -> None:
         history = self.world.history
         for endpoint_id, versions in history.versions.items():
             since_s, latest = versions[-1]
