@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -28,6 +29,9 @@ def add_deliveries(
             connection.execute(_DELIVERIES, given)
             connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    # Else the service's next fsync would have to write all of it.
+    with database.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 _MADE = """
