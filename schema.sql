@@ -193,4 +193,4 @@ CREATE TABLE IF NOT EXISTS "d1_migrations"(
 		applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
 );
 
-INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql'), ('0004_ordering.sql'), ('0005_operational_events.sql'), ('0006_access.sql'), ('0006_late_targets.sql'), ('0007_encryption.sql');
+INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql'), ('0004_ordering.sql'), ('0005_operational_events.sql'), ('0006_access.sql'), ('0007_encryption.sql'), ('0008_late_targets.sql');

@@ -203,15 +203,15 @@ END""",
         ),
     ),
     (
-        "0006_late_targets.sql",
-        ("""ALTER TABLE events ADD COLUMN late_targets INTEGER NOT NULL DEFAULT 0""",),
-    ),
-    (
         "0007_encryption.sql",
         (
             """ALTER TABLE endpoints ADD COLUMN key_id TEXT DEFAULT ''""",
             """CREATE INDEX endpoints_key ON endpoints (key_id, lane) WHERE key_id IS NOT NULL""",
             """INSERT INTO switches (name, since) SELECT 'plaintext_stored', 0 WHERE EXISTS (SELECT 1 FROM endpoints)""",
         ),
+    ),
+    (
+        "0008_late_targets.sql",
+        ("""ALTER TABLE events ADD COLUMN late_targets INTEGER NOT NULL DEFAULT 0""",),
     ),
 )
