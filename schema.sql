@@ -187,10 +187,12 @@ END;
 
 CREATE INDEX endpoints_key ON endpoints (key_id, lane) WHERE key_id IS NOT NULL;
 
+CREATE INDEX events_erased ON events (tenant, key) WHERE payload = '';
+
 CREATE TABLE IF NOT EXISTS "d1_migrations"(
 		id         INTEGER PRIMARY KEY AUTOINCREMENT,
 		name       TEXT UNIQUE,
 		applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
 );
 
-INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql'), ('0004_ordering.sql'), ('0005_operational_events.sql'), ('0006_access.sql'), ('0007_encryption.sql'), ('0008_late_targets.sql');
+INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql'), ('0004_ordering.sql'), ('0005_operational_events.sql'), ('0006_access.sql'), ('0007_encryption.sql'), ('0008_late_targets.sql'), ('0009_payloads.sql');

@@ -324,6 +324,8 @@ PLACES = [
              "no endpoint", b"{}"),
     BadInput("unknown endpoint probed", "POST", f"{ENDPOINTS}/ep_{UNKNOWN_KEY}/probe", 404, None,
              "no endpoint"),
+    BadInput("unknown payload", "DELETE", f"{EVENTS}/evt_a/payload", 404, None, "no event"),
+    BadInput("payload typo", "DELETE", f"{EVENTS}/a/payload?tenan=a", 422, "?tenan", "tenant?"),
     BadInput("unknown delivery replayed", "POST", f"{DELIVERIES}/dlv_{UNKNOWN_KEY * 2}/replay", 404,
              None, "no delivery"),
     BadInput("wrong method", "PUT", EVENTS, 405, None, "takes GET, HEAD, OPTIONS, POST", _event(),

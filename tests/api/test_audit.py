@@ -25,6 +25,7 @@ ACTIONS = {
     "remove_endpoint": "endpoint.remove",
     "get_secret": "secret.read",
     "rotate_secret": "secret.rotate",
+    "erase_payload": "event.erase_payload",
     "replay_delivery": "delivery.replay",
     "cancel_delivery": "delivery.cancel",
     "replay_deliveries": "recovery.start",

@@ -52,6 +52,7 @@ async def test_a_success_is_shown_with_its_attempt(api: Api) -> None:
         "next_attempt_at": None,
         "ordering_key": None,
         "waits_for": None,
+        "payload_erased": False,
     }
 
 

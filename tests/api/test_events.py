@@ -59,7 +59,7 @@ async def test_an_event_is_shown_with_its_data_byte_for_byte(api: Api) -> None:
     assert b'"data":%s,"metadata":{ "k":1.0 },"version":"2"' % DATA in shown.content
     assert list(shown.json()) == [
         "id", "tenant", "type", "timestamp", "data", "metadata", "version", "ordering_key",
-        "accepted_at", "delivery_count",
+        "accepted_at", "delivery_count", "payload_erased",
     ]  # fmt: skip
     assert (await api.get("/v1/events"))["data"] == [json.loads(shown.content)]
 

@@ -175,8 +175,9 @@ def _ref(place: tuple[str, str]) -> DeliveryRef:
 
 
 def _delivery(row: tuple[Any, ...]) -> Delivery:
-    # Who waits for whom is not looked up here, it is worked out by an invariant.
-    unknown = {"event_id": "", "event_type": "", "waits_for": None, "stops": False}
+    # Who waits for whom is not looked up here, it is worked out by an invariant; nobody erases.
+    in_line = {"waits_for": None, "stops": False}
+    unknown = {"event_id": "", "event_type": "", "payload_erased": False, **in_line}
     return read_delivery(dict(zip(_COLUMNS, row, strict=True), **unknown))
 
 

@@ -16,6 +16,7 @@ import pytest
 from webhook.adapters.sql import (
     encryption,
     ordering_statements,
+    payload_statements,
     read_statements,
     recovery_statements,
     settle_statements,
@@ -26,6 +27,8 @@ from webhook.adapters.sql.migrate import build_webhook_schema_sql
 
 EVENT = "PRIMARY KEY (tenant=? AND key=?)"
 EVENT_RANGE = "PRIMARY KEY (tenant=? AND key>? AND key<?)"
+# An index of nothing but events without their payloads.
+ERASED = "INDEX events_erased (tenant=? AND key=?)"
 DELIVERY = "PRIMARY KEY (lane=? AND key=?)"
 ENDPOINT = "PRIMARY KEY (lane=?)"
 NAME = "PRIMARY KEY (tenant=? AND name=?)"
@@ -126,18 +129,22 @@ PLANS: dict[str, Plan] = {
     "EVENT_GET": Plan({NAME, EVENT}),
     "EVENTS_LIST": Plan({EVENT_RANGE}),
     "EVENTS_SCANNED": Plan({EVENT_RANGE}),
-    "DELIVERY_GET": Plan({DELIVERY, EVENT, ENDPOINT, LINE}),
-    "DELIVERIES_BY_ENDPOINT": Plan({LANE_RANGE, DELIVERY, EVENT, ENDPOINT, LINE}),
-    "DELIVERIES_BY_DEATH": Plan({DEAD, DELIVERY, EVENT, ENDPOINT, LINE}),
-    "DELIVERIES_BY_EVENT": Plan({EVENT_RANGE, DELIVERY, EVENT, ENDPOINT, LINE}, (OF_ONE_EVENT,)),
+    "DELIVERY_GET": Plan({DELIVERY, EVENT, ENDPOINT, LINE, ERASED}),
+    "DELIVERIES_BY_ENDPOINT": Plan({LANE_RANGE, DELIVERY, EVENT, ENDPOINT, LINE, ERASED}),
+    "DELIVERIES_BY_DEATH": Plan({DEAD, DELIVERY, EVENT, ENDPOINT, LINE, ERASED}),
+    "DELIVERIES_BY_EVENT": Plan(
+        {EVENT_RANGE, DELIVERY, EVENT, ENDPOINT, LINE, ERASED}, (OF_ONE_EVENT,)
+    ),
     "SCANNED_BY_ENDPOINT": Plan({LANE_RANGE}, (OF_A_SCAN,)),
     "SCANNED_BY_DEATH": Plan({DEAD}, (OF_A_SCAN,)),
     "SCANNED_BY_EVENT": Plan({EVENT_RANGE}, (OF_ONE_EVENT, OF_A_SCAN)),
-    "REPLAY": Plan({DELIVERY, ENDPOINT}),
+    "REPLAY": Plan({DELIVERY, ENDPOINT, ERASED}),
     "ENDPOINT_REMOVED": Plan({ENDPOINT}),
-    "SCAN_BY_ENDPOINT": Plan({LANE_RANGE, DELIVERY, EVENT, ENDPOINT}, (OF_A_SCAN,)),
-    "SCAN_BY_DEATH": Plan({DEAD, DELIVERY, EVENT, ENDPOINT}, (OF_A_SCAN,)),
-    "SCAN_BY_EVENT": Plan({EVENT_RANGE, DELIVERY, EVENT, ENDPOINT}, (OF_ONE_EVENT, OF_A_SCAN)),
+    "SCAN_BY_ENDPOINT": Plan({LANE_RANGE, DELIVERY, EVENT, ENDPOINT, ERASED}, (OF_A_SCAN,)),
+    "SCAN_BY_DEATH": Plan({DEAD, DELIVERY, EVENT, ENDPOINT, ERASED}, (OF_A_SCAN,)),
+    "SCAN_BY_EVENT": Plan(
+        {EVENT_RANGE, DELIVERY, EVENT, ENDPOINT, ERASED}, (OF_ONE_EVENT, OF_A_SCAN)
+    ),
     # recoveries
     "RECOVERY_START": Plan({RECENT}),
     "RECOVERY_STARTED": Plan(
@@ -148,11 +155,11 @@ PLANS: dict[str, Plan] = {
     "RECOVERIES_RUNNING": Plan(set(), first_entries=1),  # an index of nothing but what runs
     "RECOVERY_CANCEL": Plan({RECOVERY}),
     "RECOVERIES_REMOVE": Plan({RECOVERY, "PRIMARY KEY (id<?)"}, first_entries=1),
-    "SCAN_FAILED": Plan({LANE_RANGE}, (OF_A_SCAN,)),
-    "SCAN_EVENTS": Plan({EVENT_RANGE, DELIVERY}, (OF_A_SCAN,)),
+    "SCAN_FAILED": Plan({LANE_RANGE, ERASED}, (OF_A_SCAN,)),
+    "SCAN_EVENTS": Plan({EVENT_RANGE, DELIVERY, ERASED}, (OF_A_SCAN,)),
     "EVENTS_METADATA": Plan({EVENT}),
-    "PIECE_REPLAY_COUNT": Plan({RECOVERY, DELIVERY, ENDPOINT}),
-    "PIECE_REPLAY": Plan({RECOVERY, DELIVERY, ENDPOINT}),
+    "PIECE_REPLAY_COUNT": Plan({RECOVERY, DELIVERY, ENDPOINT, ERASED}),
+    "PIECE_REPLAY": Plan({RECOVERY, DELIVERY, ENDPOINT, ERASED}),
     "PIECE_MAKE_COUNT": Plan({RECOVERY, EVENT, DELIVERY, ENDPOINT}),
     "PIECE_MAKE_TARGETS": Plan({RECOVERY, EVENT, DELIVERY, ENDPOINT}),
     "PIECE_MAKE_DELIVERIES": Plan({RECOVERY, EVENT, DELIVERY, ENDPOINT, LINE}, (OF_THE_CALL,)),
@@ -166,6 +173,10 @@ PLANS: dict[str, Plan] = {
     ),
     "SWEEP_OVERDUE_SCHEDULED": Plan({SOON_DUE, DELIVERY, ENDPOINT}),
     "SWEEP_OVERDUE_SEEN": Plan({SOON_DUE}),
+    # one payload
+    "ERASE_CANCEL": Plan({EVENT, DELIVERY, ENDPOINT}),
+    "ERASE_RESPONSES": Plan({EVENT, DELIVERY}),
+    "ERASE_PAYLOAD": Plan({EVENT}),
     # ordered delivery
     "RELEASE_STOPPING": Plan({DELIVERY, ENDPOINT, "INDEX deliveries_stopping (lane=?)"}),
     "SWEEP_STOPPING": Plan(
@@ -202,6 +213,7 @@ def all_statements() -> Iterator[tuple[str, str]]:
         settle_statements,
         read_statements,
         recovery_statements,
+        payload_statements,
         encryption,
         sweep_statements,
     ):

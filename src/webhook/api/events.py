@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
 from webhook.api.emit import OPERATION as EMIT
+from webhook.api.event_views import EventPage, EventView
 from webhook.api.operation import Call, Operation, answer
 from webhook.api.problems import NOT_FOUND
 from webhook.api.query import (
@@ -21,7 +22,7 @@ from webhook.api.query import (
     parse_query,
 )
 from webhook.api.text import text
-from webhook.api.views import DeliveryPage, DeliveryView, EventPage, EventView
+from webhook.api.views import DeliveryPage, DeliveryView
 from webhook.domain.access import Scope
 from webhook.domain.errors import InvalidInput
 from webhook.domain.event_types import TYPE_CHARS_MAX, TYPE_PATTERN, type_problem
@@ -91,6 +92,13 @@ async def list_event_deliveries(call: Call) -> Response:
     return answer(200, DeliveryPage(views, next_cursor(name, query, page.after)))
 
 
+async def erase_payload(call: Call) -> Response:
+    """Erase the payload of one event."""
+    query = parse_query(call, TenantQuery)
+    await call.context.service.erase_payload(call.id, tenant=query.tenant)
+    return Response(status_code=204)
+
+
 OPERATIONS = (
     EMIT,
     Operation(
@@ -132,6 +140,24 @@ OPERATIONS = (
         status=200,
         answer=(DeliveryPage,),
         answer_description="One page.",
+        problems=(NOT_FOUND,),
+    ),
+    Operation(
+        method="DELETE",
+        path="/v1/events/{id}/payload",
+        name="erase_payload",
+        scope=Scope.MANAGE,
+        summary="Erase the payload of an event",
+        description=(
+            "For good, with what its receivers answered; the event and its deliveries stay listed. "
+            "What is pending is canceled, and nothing of it can be replayed. An attempt that is "
+            "under way may still reach the receiver."
+        ),
+        handler=erase_payload,
+        query=TenantQuery,
+        status=204,
+        answer=(),
+        answer_description="It is gone, also when it was before.",
         problems=(NOT_FOUND,),
     ),
 )

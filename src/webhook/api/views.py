@@ -18,7 +18,6 @@ from webhook.domain.model import (
     Endpoint,
     EndpointStatus,
     ErrorKind,
-    Event,
     OrderingOnFailure,
 )
 from webhook.domain.retry import RetryPolicy
@@ -29,6 +28,9 @@ from webhook.ports import AcceptedEvent
 
 Time = Annotated[
     str, Meta(description="RFC 3339, UTC, with ms.", extra_json_schema={"format": "date-time"})
+]
+PayloadErased = Annotated[
+    bool, Meta(description="Whether the event's payload was erased; nothing is left to be sent.")
 ]
 NextCursor = Annotated[
     str | None, Meta(description="Give it as ?cursor= for the next page; null at the end.")
@@ -63,51 +65,6 @@ class AcceptedBatch(msgspec.Struct, frozen=True):
     """What became of a batch, in its order."""
 
     events: list[Accepted]
-
-
-class _Payload(msgspec.Struct, frozen=True):
-    timestamp: str
-    data: msgspec.Raw
-    metadata: msgspec.Raw
-    version: str
-
-
-_decode_payload = msgspec.json.Decoder(_Payload).decode
-
-
-class EventView(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted event."""
-
-    id: str
-    tenant: str
-    type: str
-    timestamp: Time
-    data: Annotated[msgspec.Raw, Meta(description="As it was sent, byte for byte.")]
-    metadata: Annotated[
-        msgspec.Raw,
-        Meta(description="What filters look at.", extra_json_schema={"type": "object"}),
-    ]
-    version: str
-    ordering_key: str | None
-    accepted_at: Time
-    delivery_count: int
-
-    @classmethod
-    def of(cls, event: Event) -> Self:
-        """Make the view of an event out of the payload that its receivers get."""
-        payload = _decode_payload(event.payload)
-        return cls(
-            id=event.id,
-            tenant=event.tenant,
-            type=event.type,
-            timestamp=payload.timestamp,
-            data=payload.data,
-            metadata=payload.metadata,
-            version=payload.version,
-            ordering_key=event.ordering_key,
-            accepted_at=rfc3339(event.accepted_at),
-            delivery_count=len(event.endpoint_ids),
-        )
 
 
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,10 +181,6 @@ def secret_of(endpoint: Endpoint) -> str | None:
     return shown_secret(endpoint.secrets[0]) if endpoint.secrets else None
 
 
-class EventPage(PageView[EventView], frozen=True):
-    """One page of events; it may be short, even empty, and still have a next one."""
-
-
 class EndpointPage(PageView[EndpointView], frozen=True):
     """One page of endpoints; it may be short, even empty, and still have a next one."""
 
@@ -336,6 +289,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(description="The delivery with the same ordering_key that must end first."),
     ]
+    payload_erased: PayloadErased
 
     @classmethod
     def of(cls, delivery: Delivery, *, with_responses: bool = False) -> Self:
@@ -359,6 +313,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
             completed_at=_time(delivery.completed_at),
             ordering_key=delivery.ordering_key,
             waits_for=waits_for(delivery),
+            payload_erased=delivery.payload_erased,
         )
 
 

@@ -170,7 +170,10 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted event. ``id`` is the caller's own or ``evt_`` + key."""
+    """An accepted event. ``id`` is the caller's own or ``evt_`` + key.
+
+    ``payload`` is "" when it was erased.
+    """
 
     key: str
     id: str
@@ -184,6 +187,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     def accepted_at(self) -> int:
         """When it was accepted."""
         return key_time_ms(self.key)
+
+    @property
+    def payload_erased(self) -> bool:
+        """Whether its payload is gone."""
+        return not self.payload
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -212,6 +220,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     Deliveries of one ``ordering_key`` at one endpoint stand in line; while it is blocked,
     ``waits_for`` is the key of the event whose delivery is the first of the line. ``stops`` marks a
     dead letter that holds the line up. A claim leaves both out.
+
+    ``payload_erased`` says that nothing is left to be sent, now or by a replay.
     """
 
     endpoint_id: str
@@ -232,6 +242,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     ordering_key: str | None = None
     waits_for: str | None = None
     stops: bool = False
+    payload_erased: bool = False
 
     @property
     def ref(self) -> DeliveryRef:

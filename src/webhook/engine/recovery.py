@@ -72,7 +72,7 @@ class RecoveryService(EndpointService):
         """Deliver once more; return the delivery and whether a new run was started.
 
         A pending delivery is left as it is. Raises ``NotFound``, or ``Conflict`` when its endpoint
-        was removed.
+        was removed or its payload erased.
         """
         before = await self.get_delivery(delivery_id, tenant=tenant)
         if before.status is DeliveryStatus.PENDING:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Self
 
 from webhook.domain.config import WebhookConfig
-from webhook.domain.errors import Conflict, InvalidInput, NotFound
-from webhook.domain.event import TENANT_DEFAULT, WebhookEvent, name_problem
-from webhook.domain.model import Delivery, DeliveryState, Event, NewEvent
+from webhook.domain.errors import Conflict, InvalidInput
+from webhook.domain.event import WebhookEvent
+from webhook.domain.model import Delivery, DeliveryState, NewEvent
 from webhook.engine.accept import accept, prepare_all
 from webhook.engine.access import nobody_acting
 from webhook.engine.deliver import Deliverer
 from webhook.engine.encryption import EncryptionService
+from webhook.engine.events import EventService
 from webhook.engine.limits import Limits
 from webhook.engine.pointers import of_the_only_one
 from webhook.engine.recovery import RecoveryService
@@ -29,7 +30,6 @@ from webhook.ports import (
     Clock,
     Crypto,
     DeliveryQuery,
-    EventQuery,
     Overdue,
     Page,
     Sender,
@@ -57,7 +57,7 @@ class Stopped(NamedTuple):
     given_back: int
 
 
-class WebhookService(EncryptionService, SwitchService, RecoveryService):
+class WebhookService(EncryptionService, EventService, SwitchService, RecoveryService):
     """Endpoints, events, deliveries. Nothing is opened, drawn or timed before the first call.
 
     ``wakes_somebody`` False says that ``wake_queue`` leads nowhere unless ``start`` is called.
@@ -211,21 +211,6 @@ class WebhookService(EncryptionService, SwitchService, RecoveryService):
             after = page.after
             if after is None:
                 return found
-
-    async def get_event(self, event_id: str, *, tenant: str = TENANT_DEFAULT) -> Event:
-        """Return an event by its id, a caller's own or ours; raises ``NotFound``."""
-        await self.initialize()
-        found = None
-        if name_problem(event_id) is None:
-            found = await self._deliveries.get_event(tenant, event_id)
-        if found is None:
-            raise NotFound(f"There is no event {event_id[:64]!r}.")
-        return found
-
-    async def list_events(self, query: EventQuery | None = None) -> Page[Event]:
-        """Return one page of a tenant's events, newest first."""
-        await self.initialize()
-        return await self._deliveries.list_events(query or EventQuery())
 
     # --- deliveries -------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ NOTICES_MAX = 100
 INTERRUPTED = "the sender stopped before it reported an outcome"
 ENDPOINT_REMOVED = "the endpoint was removed"
 CANCELED_BY_HAND = "canceled by hand"
+PAYLOAD_ERASED = "the event's payload was erased"
 # Retries that fall due so soon are looked at by a sweep, which comes round more often than that.
 SWEEP_AHEAD_MS = 150_000
 

@@ -172,7 +172,7 @@ class WebhookDeliveryStore(Protocol):
         and their count stay; ``run_start`` becomes that count, ``due_at`` and ``run_started_at``
         are ``now``, ``interruptions`` is 0, ``reason`` and ``completed_at`` go. It stands in no
         line and waits for none, unless it is a dead letter that stops its own. Raises ``Conflict``
-        when the endpoint was removed, where the store keeps endpoints.
+        when the endpoint was removed, where the store keeps endpoints, or the payload erased.
         """
         ...
 
@@ -184,6 +184,16 @@ class WebhookDeliveryStore(Protocol):
         So ends a dead letter that ``stops`` its line; another finished one is returned unchanged.
         An attempt that is under way may still reach the receiver; its settlement changes nothing,
         not even after a replay.
+        """
+        ...
+
+    async def erase_payload(self, tenant: str, key: str, now: int, reason: str) -> bool:
+        """Erase an event's payload and the responses to it; False when there is no such event.
+
+        In the same write what is pending of it, or stops its line, ends as canceled at ``now``
+        because of ``reason``; see ``cancel``. What waits for a removed endpoint is written down as
+        it reads. All else stays, the name too: a repeated accept is answered as the first time.
+        Afterwards nothing of the event is replayed, and no recovery finds or makes any of it.
         """
         ...
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import msgspec
 
 from webhook.adapters.memory.endpoints import MemoryEndpointStore, copied
+from webhook.adapters.memory.erasing import erase
 from webhook.adapters.memory.gates import Gates
 from webhook.adapters.memory.health import note_exhausted, note_health
-from webhook.adapters.memory.lists import list_deliveries, list_events
+from webhook.adapters.memory.lists import DeliveryLists
 from webhook.adapters.memory.rows import FirstUse, Rows, StoredEvent
 from webhook.adapters.memory.sweeper import Sweeper
 from webhook.adapters.memory.transitions import (
@@ -25,7 +26,7 @@ from webhook.adapters.memory.transitions import (
     settled,
 )
 from webhook.domain.errors import Conflict
-from webhook.domain.ids import DeliveryRef, endpoint_of_lane, event_key, key_floor
+from webhook.domain.ids import DeliveryRef, endpoint_of_lane, key_floor
 from webhook.domain.lifecycle import Settlement
 from webhook.domain.model import (
     PENDING_STATES,
@@ -43,11 +44,8 @@ from webhook.ports import (
     Claim,
     Claimed,
     ClaimRequest,
-    DeliveryQuery,
-    EventQuery,
     FirstAttempts,
     Overdue,
-    Page,
     Settled,
     SweepReport,
 )
@@ -56,7 +54,7 @@ _NAME_USED = "This id or idempotency key was used before with other content; use
 _UNMATCHED = "This store keeps no endpoints: match the events first and pass the targets."
 
 
-class MemoryDeliveryStore:
+class MemoryDeliveryStore(DeliveryLists):
     """Keeps events and deliveries; see ``WebhookDeliveryStore``.
 
     Given the endpoint store, it matches events by itself, claims for active endpoints only and
@@ -65,7 +63,7 @@ class MemoryDeliveryStore:
 
     def __init__(self, endpoints: MemoryEndpointStore | None = None) -> None:
         self._endpoints = endpoints
-        self._rows = Rows(endpoints)
+        super().__init__(Rows(endpoints))
         self._gates = Gates()
         self._paused_since: int | None = None
         self._sweeper = Sweeper(self._rows)
@@ -337,6 +335,8 @@ class MemoryDeliveryStore:
             raise Conflict("The endpoint of this delivery was removed.")
         if delivery.state in PENDING_STATES:
             return self._rows.seen(delivery)
+        if delivery.payload_erased:
+            raise Conflict("The event's payload was erased; nothing is left to be sent.")
         delivery = replayed(delivery, now)
         self._rows.put(delivery)
         return delivery
@@ -352,30 +352,9 @@ class MemoryDeliveryStore:
         self._rows.put(delivery)
         return delivery
 
-    # --- reading ----------------------------------------------------------------------------------
-
-    async def get_event(self, tenant: str, event_id: str) -> Event | None:
-        """Return one event by its id, a caller's own or ours."""
-        use = self._rows.names.get((tenant, f"id:{event_id}"))
-        stored = self._rows.events.get(event_key(event_id) or "" if use is None else use.key)
-        if stored is None or (stored.event.tenant, stored.event.id) != (tenant, event_id):
-            return None
-        return stored.event
-
-    async def list_events(self, query: EventQuery) -> Page[Event]:
-        """Return events, newest first."""
-        return list_events(self._rows, query)
-
-    async def get_delivery(self, tenant: str | None, ref: DeliveryRef) -> Delivery | None:
-        """Return one delivery with its attempts, or None."""
-        delivery = self._rows.deliveries.get(ref)
-        if delivery is None or tenant not in (None, delivery.tenant):
-            return None
-        return self._rows.seen(delivery)
-
-    async def list_deliveries(self, query: DeliveryQuery) -> Page[Delivery]:
-        """Return deliveries, newest event first."""
-        return list_deliveries(self._rows, query)
+    async def erase_payload(self, tenant: str, key: str, now: int, reason: str) -> bool:
+        """Erase an event's payload, and cancel what is pending of it."""
+        return erase(self._rows, tenant, key, now, reason)
 
     # --- sweep ------------------------------------------------------------------------------------
 

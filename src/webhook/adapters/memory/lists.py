@@ -6,11 +6,41 @@ from collections.abc import Iterator
 
 from webhook.adapters.memory.ordered import SortedKeys
 from webhook.adapters.memory.rows import Rows
-from webhook.domain.ids import KEY_MAX, DeliveryRef, key_floor
+from webhook.domain.ids import KEY_MAX, DeliveryRef, event_key, key_floor
 from webhook.domain.model import Delivery, Event
 from webhook.ports import SCAN_ROWS_MAX, DeliveryQuery, EventQuery, Page
 
 _ABOVE_ALL = KEY_MAX + "~"
+
+
+class DeliveryLists:
+    """The reading half of the delivery store."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    async def get_event(self, tenant: str, event_id: str) -> Event | None:
+        """Return one event by its id, a caller's own or ours."""
+        use = self._rows.names.get((tenant, f"id:{event_id}"))
+        stored = self._rows.events.get(event_key(event_id) or "" if use is None else use.key)
+        if stored is None or (stored.event.tenant, stored.event.id) != (tenant, event_id):
+            return None
+        return stored.event
+
+    async def list_events(self, query: EventQuery) -> Page[Event]:
+        """Return events, newest first."""
+        return list_events(self._rows, query)
+
+    async def get_delivery(self, tenant: str | None, ref: DeliveryRef) -> Delivery | None:
+        """Return one delivery with its attempts, or None."""
+        delivery = self._rows.deliveries.get(ref)
+        if delivery is None or tenant not in (None, delivery.tenant):
+            return None
+        return self._rows.seen(delivery)
+
+    async def list_deliveries(self, query: DeliveryQuery) -> Page[Delivery]:
+        """Return deliveries, newest event first."""
+        return list_deliveries(self._rows, query)
 
 
 def list_events(rows: Rows, query: EventQuery) -> Page[Event]:

@@ -136,7 +136,7 @@ class MemoryRecoveryStore:
         return (
             delivery.tenant == recovery.tenant
             and delivery.status in recovery.statuses
-            and not self._rows.is_gone(delivery.endpoint_id)
+            and not (delivery.payload_erased or self._rows.is_gone(delivery.endpoint_id))
             and (recovery.kind is not RecoveryKind.FILTER or is_wanted(delivery, _query(recovery)))
         )
 
@@ -174,6 +174,8 @@ class MemoryRecoveryStore:
         stored = self._rows.events.get(key)
         ref = DeliveryRef(endpoint_id, key)
         if stored is None or ref in self._rows.deliveries or self._rows.is_gone(endpoint_id):
+            return False
+        if stored.event.payload_erased:
             return False
         self._rows.add_target(key, endpoint_id)
         self._rows.put_new(
@@ -217,7 +219,7 @@ def _query(recovery: Recovery) -> DeliveryQuery:
 
 
 def _wants(subscription: Subscription, event: Event) -> bool:
-    if not subscription.wants_type(event.type):
+    if event.payload_erased or not subscription.wants_type(event.type):
         return False
     if not subscription.groups:
         return True

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from webhook.adapters.sql import (
     ordering_statements,
+    payload_statements,
     read_statements,
     recovery_statements,
     settle_statements,
@@ -286,6 +287,8 @@ class SqlDeliveryStore(DeliveryLists):
         delivery = self._one(found)
         if delivery is not None and removed and delivery.state not in PENDING_STATES:
             raise Conflict("The endpoint was removed; nothing can be sent to it any more.")
+        if delivery is not None and delivery.payload_erased:
+            raise Conflict("The event's payload was erased; nothing is left to be sent.")
         return delivery
 
     async def cancel(
@@ -300,6 +303,17 @@ class SqlDeliveryStore(DeliveryLists):
             ]
         )
         return self._one(found)
+
+    async def erase_payload(self, tenant: str, key: str, now: int, reason: str) -> bool:
+        """Erase an event's payload, and cancel what is pending of it, in one round trip."""
+        *_, erased = await self._database.batch(
+            [
+                (payload_statements.ERASE_CANCEL, (tenant, key, now, reason)),
+                (payload_statements.ERASE_RESPONSES, (tenant, key)),
+                (payload_statements.ERASE_PAYLOAD, (tenant, key)),
+            ]
+        )
+        return bool(erased)
 
     async def sweep(
         self, now: int, events_before: int, limit: int, overdue: Overdue | None = None

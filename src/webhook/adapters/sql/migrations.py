@@ -214,4 +214,8 @@ END""",
         "0008_late_targets.sql",
         ("""ALTER TABLE events ADD COLUMN late_targets INTEGER NOT NULL DEFAULT 0""",),
     ),
+    (
+        "0009_payloads.sql",
+        ("""CREATE INDEX events_erased ON events (tenant, key) WHERE payload = ''""",),
+    ),
 )

@@ -9,6 +9,7 @@ position; it is compared column by column, since row values would read the whole
 from __future__ import annotations
 
 from webhook.adapters.sql.ordering_statements import IN_LINE
+from webhook.adapters.sql.payload_statements import is_erased
 from webhook.adapters.sql.statements import FILTERS_MATCH, NOW
 from webhook.domain.event_types import OperationalEventType
 from webhook.domain.notice import ACTIVATED_REASON
@@ -189,7 +190,8 @@ _DELIVERY = f"""
   d.run_started_at, d.interruptions,
   iif({_STATE} = d.state, d.reason, 'the endpoint was removed') AS reason,
   iif({_STATE} = d.state, d.completed_at, p.updated_at) AS completed_at, d.log,
-  e.id AS event_id, e.type AS event_type, d.ordering_key, {IN_LINE}"""
+  e.id AS event_id, e.type AS event_type, d.ordering_key, {IN_LINE},
+  {is_erased("d.tenant", "d.key")} AS payload_erased"""
 
 # ?5: [state] or NULL, ?6 event type or NULL, ?7 error kind of the last attempt or NULL
 _WANTED = f"""(?5 IS NULL OR {_STATE} IN (SELECT value FROM json_each(?5)))
@@ -260,7 +262,8 @@ def _scan(source: str, direction: str) -> str:
 SELECT lane, key, key || '.' || place AS place, nth, wanted FROM (
   SELECT
     c.lane AS lane, c.key AS key, c.place AS place, c.nth AS nth, c.goes_on AS goes_on,
-    coalesce(p.status, '') <> 'removed' AND ({_WANTED}) AS wanted
+    coalesce(p.status, '') <> 'removed' AND ({_WANTED})
+      AND NOT {is_erased("d.tenant", "d.key")} AS wanted
   FROM (
     SELECT lane, key, place, row_number() OVER w AS nth, lead(1) OVER w AS goes_on
     FROM ({source}
@@ -278,7 +281,8 @@ SCAN_BY_ENDPOINT = _scan(_BY_ENDPOINT, "ASC")
 SCAN_BY_DEATH = _scan(_BY_DEATH, "DESC")
 SCAN_BY_EVENT = _scan(_BY_EVENT, "ASC")
 
-# ?1 now, ?2 lane, ?3 key, ?4 tenant or NULL. Only of a finished delivery whose endpoint is there.
+# ?1 now, ?2 lane, ?3 key, ?4 tenant or NULL. Only of a finished delivery whose endpoint and payload
+# are there.
 REPLAY = f"""
 UPDATE deliveries SET
   state = 'ready', due_at = {NOW}, run_start = attempts_made, run_started_at = {NOW},
@@ -286,6 +290,7 @@ UPDATE deliveries SET
 WHERE lane = ?2 AND key = ?3 AND (?4 IS NULL OR tenant = ?4)
   AND state IN ('success', 'failed', 'exhausted', 'canceled')
   AND NOT EXISTS (SELECT 1 FROM endpoints AS p WHERE p.lane = ?2 AND p.status = 'removed')
+  AND NOT {is_erased("deliveries.tenant", "?3")}
 """
 
 # ?1 lane: whether the endpoint was removed.

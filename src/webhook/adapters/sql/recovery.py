@@ -126,6 +126,8 @@ class SqlRecoveryStore:
             if len(replays) + len(missed) == limit:
                 break
             scanned, cursor = row["nth"], row["key"]
+            if row["payload_erased"]:
+                continue
             if row["state"] in statuses:
                 replays.append(DeliveryRef(recovery.range.endpoint_id or "", row["key"]))
             elif row["state"] is None and subscription and subscription.wants_type(row["type"]):

@@ -8,6 +8,7 @@ saw it. The cursor moves in the last statement of the batch.
 from __future__ import annotations
 
 from webhook.adapters.sql.ordering_statements import last_in_line
+from webhook.adapters.sql.payload_statements import is_erased
 from webhook.adapters.sql.statements import NOW, WALK
 
 # --- the recoveries themselves --------------------------------------------------------------------
@@ -79,24 +80,27 @@ RETURNING id
 # the reader sorts by it. What a filter finds comes from read_statements, beside the lists.
 
 # ?1 lane, ?2 tenant, ?3 keys after, ?4 keys from, ?5 keys below, ?6 how many rows to look at
-SCAN_FAILED = """
+SCAN_FAILED = f"""
 SELECT lane, key, key AS place, nth, wanted FROM (
   SELECT
-    lane, key, state IN ('failed', 'exhausted') AS wanted,
+    lane, key,
+    state IN ('failed', 'exhausted') AND NOT {is_erased("?2", "s.key")} AS wanted,
     row_number() OVER w AS nth, lead(1) OVER w AS goes_on
   FROM (
     SELECT lane, key, state FROM deliveries
     WHERE lane = ?1 AND key > ?3 AND key >= ?4 AND key < ?5 AND tenant = ?2
     ORDER BY key LIMIT ?6
-  )
+  ) AS s
   WINDOW w AS (ORDER BY key)
 )
 WHERE wanted OR goes_on IS NULL
 """
 
 # As above. Events without a delivery to the lane, their state NULL, and those that have one.
-SCAN_EVENTS = """
-SELECT s.key AS key, s.type AS type, s.nth AS nth, d.state AS state
+SCAN_EVENTS = f"""
+SELECT
+  s.key AS key, s.type AS type, s.nth AS nth, d.state AS state,
+  {is_erased("?2", "s.key")} AS payload_erased
 FROM (
   SELECT key, type, row_number() OVER (ORDER BY key) AS nth FROM (
     SELECT key, type FROM events
@@ -107,10 +111,11 @@ FROM (
 LEFT JOIN deliveries AS d ON d.lane = ?1 AND d.key = s.key
 """
 
-# ?1 tenant, ?2 [key]: what a filter compares.
+# ?1 tenant, ?2 [key]: what a filter compares; not of what was erased since the scan.
 EVENTS_METADATA = """
 SELECT e.key AS key, e.payload -> '$.metadata' AS metadata
 FROM json_each(?2) AS j CROSS JOIN events AS e ON e.tenant = ?1 AND e.key = j.value
+WHERE e.payload <> ''
 """
 
 # --- doing a piece --------------------------------------------------------------------------------
@@ -119,10 +124,12 @@ FROM json_each(?2) AS j CROSS JOIN events AS e ON e.tenant = ?1 AND e.key = j.va
 _FENCE = "r.id = ?2 AND r.status = 'running' AND r.cursor = ?3"
 _FENCED = f"EXISTS (SELECT 1 FROM recoveries AS r WHERE {_FENCE})"
 # ?4: [[lane, key]], ?5: [state]
-_MAY_BE_REPLAYED = """d.state IN (SELECT value FROM json_each(?5))
+_MAY_BE_REPLAYED = f"""d.state IN (SELECT value FROM json_each(?5))
+    AND NOT {is_erased("d.tenant", "d.key")}
     AND NOT EXISTS (SELECT 1 FROM endpoints AS p WHERE p.lane = d.lane AND p.status = 'removed')"""
 # ?4: [key], ?5 lane, ?6 tenant
-_MAY_BE_MADE = """NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.lane = ?5 AND d.key = e.key)
+_MAY_BE_MADE = """e.payload <> ''
+    AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.lane = ?5 AND d.key = e.key)
     AND NOT EXISTS (SELECT 1 FROM endpoints AS p WHERE p.lane = ?5 AND p.status = 'removed')"""
 
 # Counts what PIECE_REPLAY, next, will change; nothing can come between.

@@ -287,6 +287,7 @@ def read_delivery(row: Row) -> Delivery:
         ordering_key=row["ordering_key"],
         waits_for=row["waits_for"],
         stops=bool(row["stops"]),
+        payload_erased=bool(row["payload_erased"]),
     )
 
 

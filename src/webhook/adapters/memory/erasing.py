@@ -1,0 +1,25 @@
+"""Erases the payload of one event in memory."""
+
+from __future__ import annotations
+
+import msgspec
+
+from webhook.adapters.memory.rows import Rows
+from webhook.adapters.memory.transitions import canceled
+from webhook.domain.model import PENDING_STATES
+
+
+def erase(rows: Rows, tenant: str, key: str, now: int, reason: str) -> bool:
+    """Take out the payload and the responses, and end what is pending; see the port."""
+    stored = rows.events.get(key)
+    if stored is None or stored.event.tenant != tenant:
+        return False
+    event = msgspec.structs.replace(stored.event, payload="")
+    rows.events[key] = msgspec.structs.replace(stored, event=event)
+    for delivery in rows.deliveries_of(event):
+        ended = rows.seen(delivery)
+        if ended.state in PENDING_STATES or ended.stops:
+            ended = canceled(delivery, now, reason)
+        attempts = tuple(msgspec.structs.replace(a, response=None) for a in ended.attempts)
+        rows.put(msgspec.structs.replace(ended, attempts=attempts, payload_erased=True))
+    return True
