@@ -73,7 +73,7 @@ class Greeting(NamedTuple):
             rows.append(("Data", _short(Path(store.path)), ""))
         file = key_file(store)
         if file is not None and file.exists() and not self.settings.encryption_keys:
-            rows.append(("Secrets", "encrypted", f"their key is in {file.name}: keep it safe"))
+            rows.append(("Secrets", "encrypted", f"key kept in {file.name}"))
         rows.append(("Store", str(store), ""))
         rows.append(("API", f"{self.url}/docs", ""))
         return rows
