@@ -22,7 +22,7 @@ def test_a_server_makes_and_keeps_a_key_and_goes_on_with_it(tmp_path: Path) -> N
     with ThreadedReceiver([200]) as receiver:
         with Server(tmp_path) as server:
             server.add_endpoint(receiver.url, headers={"x-key": HEADER})
-            assert "their key is in webhook.db.key" in server.output
+            assert "key kept in webhook.db.key" in server.output
             assert server.end() == 0
         file = tmp_path / "webhook.db.key"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -71,9 +71,9 @@ async def test_a_dead_letter_that_stops_its_key_writes_that() -> None:
     await deliver_one(bench)
     await deliver_one(bench)
     print("rows written by a dead letter that stops its key:", stopped)
-    # The delivery, its entries among the dead and among those that stop, its place in line, and its
-    # endpoint's failures.
-    assert stopped == 5
+    # The delivery, its entries among the dead and among those that stop, its place in line, its
+    # endpoint's failures, and the notice that an operational event is made of.
+    assert stopped == 6
 
 
 async def test_a_call_with_and_without_keys_is_still_one_round_trip() -> None:
