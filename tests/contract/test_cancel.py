@@ -16,13 +16,16 @@ from .builders import (
     LEASE_MS,
     SECOND_MS,
     T0,
+    add_one,
     add_with_events,
     claim,
     claim_one,
+    emit,
     exhausted,
     failed,
     finish,
     list_deliveries,
+    new_events,
     new_key,
     read,
     refs_of,
@@ -48,6 +51,22 @@ def _canceled(before: Delivery) -> Delivery:
         reason=CANCELED_BY_HAND,
         completed_at=LATER,
     )
+
+
+@pytest.mark.parametrize("end", ["cancel", "erase"])
+async def test_what_is_canceled_makes_room_at_its_endpoint(joint_maker: Maker, end: str) -> None:
+    async with opened(joint_maker) as store:
+        endpoint = await add_one(store, concurrency_max=1)
+        events = new_events(2)
+        await emit(store, *events)
+        refs = [DeliveryRef(endpoint.id, event.key) for event in events]
+        first = await claim_one(store)
+        if end == "cancel":
+            await _cancel(store, first.ref, T0)
+        else:
+            deliveries = store.delivery_store
+            assert await deliveries.erase_payload(first.tenant, first.key, T0, "erased")
+        assert refs_of((await claim(store)).claimed) == refs[1:]
 
 
 async def test_a_ready_delivery_is_canceled_and_not_claimed(maker: Maker) -> None:

@@ -350,11 +350,12 @@ class MemoryDeliveryStore(DeliveryLists):
             return seen
         delivery = canceled(self._rows.deliveries[ref], now, reason)
         self._rows.put(delivery)
+        self._gates.release(ref)
         return delivery
 
     async def erase_payload(self, tenant: str, key: str, now: int, reason: str) -> bool:
         """Erase an event's payload, and cancel what is pending of it."""
-        return erase(self._rows, tenant, key, now, reason)
+        return erase(self._rows, self._gates, tenant, key, now=now, reason=reason)
 
     # --- sweep ------------------------------------------------------------------------------------
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from webhook.adapters.memory.gates import Gates
 from webhook.adapters.memory.rows import Rows
 from webhook.adapters.memory.transitions import canceled
 from webhook.domain.model import PENDING_STATES
 
 
-def erase(rows: Rows, tenant: str, key: str, now: int, reason: str) -> bool:
+def erase(rows: Rows, gates: Gates, tenant: str, key: str, *, now: int, reason: str) -> bool:
     """Take out the payload and the responses, and end what is pending; see the port."""
     stored = rows.events.get(key)
     if stored is None or stored.event.tenant != tenant:
@@ -20,6 +21,7 @@ def erase(rows: Rows, tenant: str, key: str, now: int, reason: str) -> bool:
         ended = rows.seen(delivery)
         if ended.state in PENDING_STATES or ended.stops:
             ended = canceled(delivery, now, reason)
+            gates.release(delivery.ref)
         attempts = tuple(msgspec.structs.replace(a, response=None) for a in ended.attempts)
         rows.put(msgspec.structs.replace(ended, attempts=attempts, payload_erased=True))
     return True
