@@ -188,6 +188,7 @@ def test_lists_take_the_parameters_of_the_api(caller: Caller) -> None:
         caller.value("emit", EVENT | {"id": f"listed-{number}"})
     page = caller.value("list_deliveries", {"event_id": "listed-1", "status": None})
     assert {one["event_id"] for one in page["data"]} <= {"listed-1"}
+    caller.serve("http://127.0.0.1:9/")
     assert caller.value("list_endpoints", {"limit": 1})["data"][0]["tenant"] == "default"
     assert "next_cursor" in caller.value("list_deliveries")
 
