@@ -167,4 +167,6 @@ def draw(seed: int) -> Options:
     # One at a time, what kills its senders would take hours; and limits need both stores in one.
     limits = drawn.limits and drawn.joint and not drawn.poison
     ordering = drawn.ordering and not drawn.poison
-    return msgspec.structs.replace(drawn, limits=limits, ordering=ordering)
+    # Nor are its victims begun again, for as long as a world lasts.
+    recoveries = drawn.recoveries and not drawn.poison
+    return msgspec.structs.replace(drawn, limits=limits, ordering=ordering, recoveries=recoveries)
