@@ -134,7 +134,9 @@ class Deliverer:
     def begin(self, first: FirstAttempts, claimed: Iterable[Claimed], asked_ms: float) -> None:
         """Give the reserved slots back and start what was leased; see ``held_since``."""
         self._slots.reserved -= first.limit
-        if not self._abandoned:
+        if self._abandoned:
+            self._slots.give_back(held_since(claimed, asked_ms))
+        else:
             self._slots.add(held_since(claimed, asked_ms))
         self._progress.set()
         if self._had_no_room:
