@@ -15,7 +15,7 @@ from webhook.domain.errors import StoreUnavailable
 from webhook.domain.ids import KeyMaker
 from webhook.engine.announce import Announcer
 from webhook.engine.attempt import Attempt
-from webhook.engine.held import held_since
+from webhook.engine.held import Held, held_since
 from webhook.engine.limits import Limits
 from webhook.engine.settle import STORE_PAUSE_MS, WAKE_DELAY_MS_MAX, Settler
 from webhook.engine.slots import Slots
@@ -134,10 +134,7 @@ class Deliverer:
     def begin(self, first: FirstAttempts, claimed: Iterable[Claimed], asked_ms: float) -> None:
         """Give the reserved slots back and start what was leased; see ``held_since``."""
         self._slots.reserved -= first.limit
-        if self._abandoned:
-            self._slots.give_back(held_since(claimed, asked_ms))
-        else:
-            self._slots.add(held_since(claimed, asked_ms))
+        self._hold(held_since(claimed, asked_ms))
         self._progress.set()
         if self._had_no_room:
             self._wake.set()
@@ -347,11 +344,15 @@ class Deliverer:
         taken = list(held_since(claim.claimed, asked_ms))
         self._took_gated |= any(held.gated for held in taken)
         self._took_ordered |= any(held.ordered for held in taken)
-        if self._abandoned:
-            self._slots.give_back(taken)
-        else:
-            self._slots.add(taken)
+        self._hold(taken)
         return len(taken)
+
+    def _hold(self, held: Iterable[Held]) -> None:
+        """Start what was leased, or let it wait; after ``abandon`` give it back."""
+        if self._abandoned:
+            self._slots.give_back(held)
+        else:
+            self._slots.add(held)
 
     def _idle_ms(self) -> float:
         """How long to wait for a wake-up or a change: until work falls due, or a look is due."""
