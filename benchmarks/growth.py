@@ -113,7 +113,7 @@ def build(path: Path, case: Case) -> None:
             lane = f"{ENDPOINTS:016d}{old}"
             table_name = "deliveries" if ordered else "endpoints"
             connection.execute(
-                f"UPDATE {table_name} SET {case.held_back} WHERE lane = :lane",  # noqa: S608
+                f"UPDATE {table_name} SET {case.held_back} WHERE lane = :lane",  # noqa: S608 - names of ours
                 {"lane": lane, "now": now},
             )
             connection.execute(
@@ -170,7 +170,7 @@ def _add_deliveries(
         SELECT 'default', key, NULL, NULL, 'message.sent', json_array(lane),
           '{{"id":"evt_' || key || '","type":"message.sent","data":{{"text":"{"x" * 150}"}}}}'
         FROM made
-        """,  # noqa: S608
+        """,  # noqa: S608 - names of ours
         given,
     )
     connection.execute(
@@ -181,7 +181,7 @@ def _add_deliveries(
           iif(?7 = 'success', '[{{"number":1,"started_at":1,"latency_ms":12,"status_code":200}}]',
             '[]')
         FROM made
-        """,  # noqa: S608
+        """,  # noqa: S608 - names of ours
         (*given, *state),
     )
 
@@ -210,7 +210,7 @@ class Measured(NamedTuple):
         written = await self._timed("settle", lambda: store.settle(settled))
         assert len(written.applied) == len(settled)
 
-    async def _timed(self, name: str, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
+    async def _timed(self, name: str, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - any shape
         began, wall_began = time.process_time(), time.perf_counter()
         result = await call()
         took = (time.process_time() - began, time.perf_counter() - wall_began)

@@ -107,7 +107,7 @@ def default_sender(config: WebhookConfig, clock: Clock) -> Sender:
     if _IN_WORKER:
         if config.proxy_from_env:
             raise ConfigError("proxy_from_env: a Worker has no proxies; leave it out.")
-        from webhook.adapters.cloudflare.fetch_sender import FetchSender  # noqa: PLC0415
+        from webhook.adapters.cloudflare.fetch_sender import FetchSender  # noqa: PLC0415 - only those who ask pay for it
 
         return FetchSender(rules, clock=clock, dns_over_https=config.dns_over_https)
     if config.dns_over_https is not None:
@@ -116,7 +116,7 @@ def default_sender(config: WebhookConfig, clock: Clock) -> Sender:
         )
     try:
         from webhook.adapters.aiohttp_sender import AiohttpSender  # noqa: PLC0415 - kept light
-        from webhook.adapters.env_proxies import env_proxies  # noqa: PLC0415
+        from webhook.adapters.env_proxies import env_proxies  # noqa: PLC0415 - only those who ask pay for it
     except ImportError as error:
         raise ConfigError(
             "Sending needs aiohttp: pip install 'webhook[sender]', or give a sender of your own."

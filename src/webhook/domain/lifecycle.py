@@ -154,7 +154,7 @@ def decide(
 def is_transient(outcome: Outcome) -> bool:
     """Whether trying again may help, by the older rule: 408, 429, 5xx and the network."""
     if outcome.error_kind is ErrorKind.HTTP_STATUS and outcome.status_code is not None:
-        return outcome.status_code in _TRANSIENT_STATUS or outcome.status_code >= 500  # noqa: PLR2004
+        return outcome.status_code in _TRANSIENT_STATUS or outcome.status_code >= 500  # noqa: PLR2004 - one type, and the ellipsis
     return outcome.error_kind in _TRANSIENT_KINDS
 
 

@@ -25,7 +25,7 @@ async def event(request: web.Request, verifier: Verifier) -> Event[dict[str, Any
 async def event[T](request: web.Request, verifier: Verifier, type: Shape[T]) -> Event[T]: ...
 
 
-async def event(request: web.Request, verifier: Verifier, type: Any = dict) -> Event[Any]:  # noqa: A002
+async def event(request: web.Request, verifier: Verifier, type: Any = dict) -> Event[Any]:  # noqa: A002 - it reads best where it is called
     """Return the event of a request, or raise the HTTPBadRequest that answers it."""
     body = await request.read()
     try:

@@ -28,7 +28,7 @@ from webhook.receive.verifier import Verifier
 View = Callable[..., Any]
 
 
-def signed(verifier: Verifier, type: Any = dict) -> Callable[[View], View]:  # noqa: A002, ANN401
+def signed(verifier: Verifier, type: Any = dict) -> Callable[[View], View]:  # noqa: A002, ANN401 - it reads best where it is called; any shape
     """Give a view the event after the request, ``def hook(request, event)``, or answer 400.
 
     A view that returns None answers 204, one that raises ``Gone`` 410; it may be a coroutine
@@ -37,7 +37,7 @@ def signed(verifier: Verifier, type: Any = dict) -> Callable[[View], View]:  # n
 
     def decorate(view: View) -> View:
         @functools.wraps(view)
-        def verified(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        def verified(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any shape
             event = _read(request, verifier, type)
             if not isinstance(event, Event):
                 return event
@@ -47,7 +47,7 @@ def signed(verifier: Verifier, type: Any = dict) -> Callable[[View], View]:  # n
                 return HttpResponse(status=HTTPStatus.GONE)
 
         @functools.wraps(view)
-        async def verified_async(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        async def verified_async(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any shape
             event = _read(request, verifier, type)
             if not isinstance(event, Event):
                 return event
@@ -80,7 +80,7 @@ def view(receiver: Receiver) -> View:
     return exempt
 
 
-def _read(request: HttpRequest, verifier: Verifier, shape: Any) -> Event[Any] | HttpResponse:  # noqa: ANN401
+def _read(request: HttpRequest, verifier: Verifier, shape: Any) -> Event[Any] | HttpResponse:  # noqa: ANN401 - any shape
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     try:

@@ -23,7 +23,7 @@ class Signed:
     not ask for the body in another way. ``type`` is what the event's data becomes.
     """
 
-    def __init__(self, verifier: Verifier, type: Any = dict) -> None:  # noqa: A002, ANN401
+    def __init__(self, verifier: Verifier, type: Any = dict) -> None:  # noqa: A002, ANN401 - it reads best where it is called; any shape
         self._verifier = verifier
         self._type = type
 

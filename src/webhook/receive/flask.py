@@ -19,7 +19,7 @@ from webhook.receive.verifier import Verifier
 View = Callable[..., Any]
 
 
-def signed(verifier: Verifier, type: Any = dict) -> Callable[[View], View]:  # noqa: A002, ANN401
+def signed(verifier: Verifier, type: Any = dict) -> Callable[[View], View]:  # noqa: A002, ANN401 - it reads best where it is called; any shape
     """Give a view the event of the request as its first argument, or answer 400.
 
     Below the route: ``@app.post("/hook")``, then ``@signed(verifier)``. A view that returns None

@@ -51,7 +51,7 @@ class Receiver:
         self.wsgi = WsgiApp(self.answer_sync)
         """A WSGI application; its path is not looked at."""
 
-    def on[H: Handler](self, pattern: str, type: Any = dict) -> Callable[[H], H]:  # noqa: A002, ANN401
+    def on[H: Handler](self, pattern: str, type: Any = dict) -> Callable[[H], H]:  # noqa: A002, ANN401 - it reads best where it is called; any shape
         """Register a handler: for a type, ``message.sent``, a group, ``message.*``, or all, ``*``.
 
         The first that matches is called, and no other. ``type`` is what the event's data becomes,
@@ -145,7 +145,7 @@ def covers(pattern: str, event_type: str) -> bool:
     return pattern == event_type
 
 
-async def _in_loop(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401
+async def _in_loop(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - any shape
     if inspect.iscoroutinefunction(function):
         return await function(*arguments)
     import asyncio  # noqa: PLC0415 - a verifier alone has no use for it
@@ -154,7 +154,7 @@ async def _in_loop(function: Callable[..., Any], *arguments: object) -> Any:  # 
     return await result if inspect.isawaitable(result) else result
 
 
-async def _without_loop(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401
+async def _without_loop(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - any shape
     result = function(*arguments)
     if not inspect.isawaitable(result):
         return result
@@ -163,7 +163,7 @@ async def _without_loop(function: Callable[..., Any], *arguments: object) -> Any
     return asyncio.run(_awaited(result))
 
 
-async def _awaited(result: Awaitable[Any]) -> Any:  # noqa: ANN401
+async def _awaited(result: Awaitable[Any]) -> Any:  # noqa: ANN401 - any shape
     return await result
 
 

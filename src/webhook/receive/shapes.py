@@ -83,7 +83,7 @@ def _json(value: Any, kind: Any, path: str) -> Any:  # noqa: ANN401 - any JSON
     raise BadPayload(f"{path} is {_name(value)}, not {_NAMES[kind]}")
 
 
-def _union(value: Any, shapes: Sequence[Any], path: str) -> Any:  # noqa: ANN401
+def _union(value: Any, shapes: Sequence[Any], path: str) -> Any:  # noqa: ANN401 - any shape
     # The type that it already is goes first: 1 stays 1 in `float | int`.
     reasons = []
     for shape in sorted(shapes, key=lambda each: _plain(each) is not type(value)):
@@ -94,14 +94,14 @@ def _union(value: Any, shapes: Sequence[Any], path: str) -> Any:  # noqa: ANN401
     raise BadPayload("; ".join(dict.fromkeys(reasons)))
 
 
-def _literal(value: Any, choices: Sequence[Any], path: str) -> Any:  # noqa: ANN401
+def _literal(value: Any, choices: Sequence[Any], path: str) -> Any:  # noqa: ANN401 - any shape
     # 1 == True in Python, not in JSON.
     if any(type(value) is type(choice) and value == choice for choice in choices):
         return value
     raise BadPayload(f"{path} is not one of {', '.join(map(repr, choices))}")
 
 
-def _collection(value: Any, origin: Any, arguments: Sequence[Any], path: str) -> Any:  # noqa: ANN401
+def _collection(value: Any, origin: Any, arguments: Sequence[Any], path: str) -> Any:  # noqa: ANN401 - any shape
     if origin is dict or (isinstance(origin, type) and issubclass(origin, Mapping)):
         key, item = arguments
         given = _json(value, dict, path)
@@ -109,7 +109,7 @@ def _collection(value: Any, origin: Any, arguments: Sequence[Any], path: str) ->
     if dataclasses.is_dataclass(origin):  # a generic one: its parameters stay unknown
         return _shape(value, origin, path)
     items = _json(value, list, path)
-    if origin is tuple and (len(arguments) != 2 or arguments[1] is not Ellipsis):  # noqa: PLR2004
+    if origin is tuple and (len(arguments) != 2 or arguments[1] is not Ellipsis):  # noqa: PLR2004 - one type, and the ellipsis
         if len(items) != len(arguments):
             raise BadPayload(f"{path} has {len(items)} items, not {len(arguments)}")
         shapes = list(arguments)
@@ -121,7 +121,7 @@ def _collection(value: Any, origin: Any, arguments: Sequence[Any], path: str) ->
     return made if origin not in (tuple, set, frozenset) else origin(made)
 
 
-def _fields(value: Any, shape: Any, path: str) -> dict[str, Any]:  # noqa: ANN401
+def _fields(value: Any, shape: Any, path: str) -> dict[str, Any]:  # noqa: ANN401 - any shape
     """Return the fields that a class names, each as its type."""
     given = _json(value, dict, path)
     hints = get_type_hints(shape, include_extras=True)
@@ -143,7 +143,7 @@ def _fields(value: Any, shape: Any, path: str) -> dict[str, Any]:  # noqa: ANN40
     }
 
 
-def _is_required(name: str, hint: Any, shape: Any) -> bool:  # noqa: ANN401
+def _is_required(name: str, hint: Any, shape: Any) -> bool:  # noqa: ANN401 - any shape
     # Where annotations are texts, __required_keys__ does not know what they say.
     if get_origin(hint) in (typing.Required, typing.NotRequired):
         return get_origin(hint) is typing.Required
@@ -159,7 +159,7 @@ def _is_named_tuple(shape: type) -> bool:
     return issubclass(shape, tuple) and hasattr(shape, "_field_defaults")
 
 
-def _made(make: Callable[[Any], Any], value: Any, path: str) -> Any:  # noqa: ANN401
+def _made(make: Callable[[Any], Any], value: Any, path: str) -> Any:  # noqa: ANN401 - any shape
     try:
         return make(value)
     except (ValueError, TypeError, ArithmeticError) as error:  # the last: Decimal's

@@ -25,7 +25,7 @@ async def event(request: Request, verifier: Verifier) -> Event[dict[str, Any]]: 
 async def event[T](request: Request, verifier: Verifier, type: Shape[T]) -> Event[T]: ...
 
 
-async def event(request: Request, verifier: Verifier, type: Any = dict) -> Event[Any]:  # noqa: A002
+async def event(request: Request, verifier: Verifier, type: Any = dict) -> Event[Any]:  # noqa: A002 - it reads best where it is called
     """Return the event of a request, or raise the HTTPException that answers it.
 
     Call it before anything else reads the body.

@@ -72,7 +72,7 @@ class WebhookSender:
         """Return body and headers; see ``signed_request``."""
         return signed_request(self.secret, event, **options)
 
-    def send(self, url: str, event: Mapping[str, Any] | bytes, **options: Any) -> int:  # noqa: ANN401
+    def send(self, url: str, event: Mapping[str, Any] | bytes, **options: Any) -> int:  # noqa: ANN401 - any shape
         """Post an event to a running server and return the status of its answer."""
         body, headers = self.sign(event, **options)
         return post(url, body, headers)

@@ -91,7 +91,7 @@ class Verifier:
     @overload
     def unwrap[T](self, body: bytes, headers: Headers, type: Shape[T]) -> Event[T]: ...
 
-    def unwrap(self, body: bytes, headers: Headers, type: Any = dict) -> Event[Any]:  # noqa: A002
+    def unwrap(self, body: bytes, headers: Headers, type: Any = dict) -> Event[Any]:  # noqa: A002 - it reads best where it is called
         """Verify, then read the event; its ``data`` becomes a ``type``.
 
         See ``webhook.receive.shapes`` for the types. Raises a ``VerificationError``, or

@@ -26,7 +26,7 @@ async def event(request: Request, verifier: Verifier) -> Event[dict[str, Any]]: 
 async def event[T](request: Request, verifier: Verifier, type: Shape[T]) -> Event[T]: ...
 
 
-async def event(request: Request, verifier: Verifier, type: Any = dict) -> Event[Any]:  # noqa: A002
+async def event(request: Request, verifier: Verifier, type: Any = dict) -> Event[Any]:  # noqa: A002 - it reads best where it is called
     """Return the event of a request.
 
     Raises what ``Verifier.unwrap`` does: answer it with 400; or ``BodyTooLarge``: with 413.
@@ -67,7 +67,7 @@ class KVSeen:
     namespace.
     """
 
-    def __init__(self, namespace: Any, *, scope: str = "", keep_s: float = KEEP_S) -> None:  # noqa: ANN401
+    def __init__(self, namespace: Any, *, scope: str = "", keep_s: float = KEEP_S) -> None:  # noqa: ANN401 - any shape
         self._namespace, self._scope, self._keep_s = namespace, scope, keep_s
 
     async def begin(self, message_id: str, ttl: float) -> State:
