@@ -174,7 +174,11 @@ def _endless_gzip() -> bytes:
 
 
 def garbled() -> dict[str, bytes]:
-    """Return answers that are not quite HTTP, each ended by hanging up."""
+    """Return answers that are not quite HTTP, each ended by hanging up.
+
+    Those that a client may take for whole say so, lest it keep the connection for its next request.
+    """
+    last = ("Connection", "close")
     return {
         "nothing-but-zeros": bytes(4096),
         "tls": b"\x15\x03\x01\x00\x02\x02\x50",
@@ -191,20 +195,21 @@ def garbled() -> dict[str, bytes]:
         "length-minus-1": b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nabc",
         "length-enormous": b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 200 + b"\r\n\r\nabc",
         "length-twice": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 3\r\n\r\nabc",
-        "length-and-chunked": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n"
-        b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        "length-and-chunked": b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
+        b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         "chunk-size-negative": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nabc",
         "chunk-size-enormous": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         + b"f" * 32
         + b"\r\nabc",
         "nul-in-a-header": b"HTTP/1.1 200 OK\r\nX-A: a\0b\r\nContent-Length: 0\r\n\r\n",
-        "bare-line-feeds": b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+        "bare-line-feeds": b"HTTP/1.1 200 OK\nConnection: close\nContent-Length: 0\n\n",
         "header-without-colon": b"HTTP/1.1 200 OK\r\nnonsense\r\nContent-Length: 0\r\n\r\n",
         "header-without-name": b"HTTP/1.1 200 OK\r\n: a\r\nContent-Length: 0\r\n\r\n",
-        "headers-of-bytes": b"HTTP/1.1 200 \xff\xfe\r\nX: \xff\r\nContent-Length: 0\r\n\r\n",
+        "headers-of-bytes": b"HTTP/1.1 200 \xff\xfe\r\nConnection: close\r\nX: \xff\r\n"
+        b"Content-Length: 0\r\n\r\n",
         "half-a-body": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
-        "broken-gzip": encode(Answer(200, [("Content-Encoding", "gzip")], b"abcde")),
-        "unknown-encoding": encode(Answer(200, [("Content-Encoding", "aes")], b"abcde")),
+        "broken-gzip": encode(Answer(200, [last, ("Content-Encoding", "gzip")], b"abcde")),
+        "unknown-encoding": encode(Answer(200, [last, ("Content-Encoding", "aes")], b"abcde")),
     }
 
 
