@@ -243,6 +243,7 @@ _CONFIG: dict[str, Callable[[str], Any]] = {
     "audit_days": _number,
     "allow_private_hosts": _boolean,
     "allow_http": _boolean,
+    "allow_http_for_localhost": _boolean,
     "allow_hosts": _names,
     "deny_hosts": _names,
     "proxy_from_env": _boolean,
@@ -295,7 +296,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 def _in_variables(message: str) -> str:
     """Say in a sentence about options which variables they come from."""
     names = {setting.field: setting.name for setting in SETTINGS.values() if setting.of_config}
-    option = re.compile(rf"(?:^|(?<=contradicts ))(?:{'|'.join(names)})\b")
+    option = re.compile(rf"(?:^|(?<=[cC]ontradicts )|(?<=set ))(?:{'|'.join(names)})\b")
     return option.sub(lambda match: names[match[0]], message)
 
 

@@ -52,11 +52,21 @@ GOOD: list[tuple[str, str, object]] = [
     ("WEBHOOK_AUDIT_DAYS", "90", 90.0),
     ("WEBHOOK_ALLOW_PRIVATE_HOSTS", "1", True),
     ("WEBHOOK_ALLOW_HTTP", "TRUE", True),
+    ("WEBHOOK_ALLOW_HTTP_FOR_LOCALHOST", "1", True),
     ("WEBHOOK_ALLOW_HOSTS", "*.corp, 10.0.0.0/8", ("*.corp", "10.0.0.0/8")),
     ("WEBHOOK_DENY_HOSTS", "169.254.0.0/16,[::1]", ("169.254.0.0/16", "[::1]")),
     ("WEBHOOK_PROXY_FROM_ENV", "yes", True),
     ("WEBHOOK_DNS_OVER_HTTPS", "https://dns.example/query", "https://dns.example/query"),
 ]
+# What a variable needs beside it, since alone it would be ignored.
+BACK_OFF, KMSG = {"WEBHOOK_RETRY_DELAY_MS": "1000"}, {"WEBHOOK_SCHEME": "k-msg"}
+BESIDE = {
+    "WEBHOOK_BACKOFF_MULTIPLIER": BACK_OFF,
+    "WEBHOOK_MAX_DELAY_MS": BACK_OFF,
+    "WEBHOOK_ALGORITHM": KMSG,
+    "WEBHOOK_SIGNATURE_HEADER": KMSG,
+    "WEBHOOK_SIGNATURE_PREFIX": KMSG,
+}
 # Each variable, a text that it cannot take, and a part of the remedy.
 BAD: list[tuple[str, str, str]] = [
     ("WEBHOOK_ENCRYPTION_KEYS", "whek_short", "keys create"),
@@ -90,7 +100,7 @@ BAD: list[tuple[str, str, str]] = [
     ("WEBHOOK_RETRY_SCHEDULE", "5;300", "5,300"),
     ("WEBHOOK_RETRY_SCHEDULE", "5,,300", "5,300"),
     ("WEBHOOK_RETRY_SCHEDULE", "5,inf", "5,300"),
-    ("WEBHOOK_RETRY_SCHEDULE", "-1", "between 0"),
+    ("WEBHOOK_RETRY_SCHEDULE", "-1", "of 0 to"),
     ("WEBHOOK_TRANSIENT_ONLY", "2", "1, true or yes"),
     ("WEBHOOK_TIMEOUT_MS", "40000", "30000"),
     ("WEBHOOK_TIMEOUT_MS", "1_000", "digits"),
@@ -110,6 +120,7 @@ BAD: list[tuple[str, str, str]] = [
     ("WEBHOOK_AUDIT_DAYS", "0", "between 1"),
     ("WEBHOOK_ALLOW_PRIVATE_HOSTS", "2", "1, true or yes"),
     ("WEBHOOK_ALLOW_HTTP", "https", "1, true or yes"),
+    ("WEBHOOK_ALLOW_HTTP_FOR_LOCALHOST", "localhost", "1, true or yes"),
     ("WEBHOOK_ALLOW_HOSTS", "10.0.0.1/8", "10.0.0.0/8"),
     ("WEBHOOK_DENY_HOSTS", "https://a.internal", "hooks.internal"),
     ("WEBHOOK_PROXY_FROM_ENV", "http://proxy:3128", "1, true or yes"),
@@ -125,7 +136,7 @@ def value_of(settings: Settings, name: str) -> object:
 
 @pytest.mark.parametrize(("name", "text", "value"), GOOD)
 def test_a_setting_is_read(name: str, text: str, value: object) -> None:
-    read = value_of(read_settings({name: text}), name)
+    read = value_of(read_settings({name: text} | BESIDE.get(name, {})), name)
     assert read == value
     assert type(read) is type(value)
 
@@ -186,8 +197,17 @@ def test_settings_that_contradict_each_other_are_both_named() -> None:
     with pytest.raises(ConfigError) as raised:
         read_settings(environ)
     assert raised.value.message.startswith(
-        "WEBHOOK_RETRY_SCHEDULE contradicts WEBHOOK_RETRY_DELAY_MS: "
+        "WEBHOOK_RETRY_SCHEDULE: Contradicts WEBHOOK_RETRY_DELAY_MS;"
     )
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_setting_that_would_be_ignored_names_the_one_that_it_needs(name: str) -> None:
+    text = next(text for known, text, _ in GOOD if known == name)
+    with pytest.raises(ConfigError) as raised:
+        read_settings({name: text})
+    assert raised.value.message.startswith(f"{name}: ")
+    assert f"set {next(iter(BESIDE[name]))} " in raised.value.message
 
 
 def test_an_unknown_variable_is_told_with_what_may_be_meant() -> None:

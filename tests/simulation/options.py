@@ -90,6 +90,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def config(self) -> WebhookConfig:
         """The service's settings."""
+        retries = self.max_retries
+        if retries is not None and self.retry_schedule_s is not None:
+            retries = min(retries, len(self.retry_schedule_s))  # more is refused
         return WebhookConfig(
             lease_ms=self.lease_ms,
             timeout_ms=self.timeout_ms,
@@ -97,7 +100,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             batch_timeout_ms=self.batch_timeout_ms,
             retry_schedule_s=self.retry_schedule_s,
             retry_delay_ms=self.retry_delay_ms,
-            max_retries=self.max_retries,
+            max_retries=retries,
             transient_only=self.transient_only,
             retention_days=1,
             pending_days=self.pending_days,

@@ -87,7 +87,8 @@ def test_an_option_out_of_range_names_itself(option: str, value: object) -> None
     "options",
     [
         {"max_retries": 0},
-        {"max_retries": 100},
+        {"max_retries": 9},
+        {"max_retries": 100, "retry_delay_ms": 1},
         {"retry_delay_ms": 0},
         {"jitter": 0},
         {"jitter": 1},
@@ -118,6 +119,31 @@ def test_two_options_that_contradict_each_other_are_both_named() -> None:
         WebhookConfig(retry_schedule_s=(1, 2), retry_delay_ms=1000)
     assert "retry_schedule_s" in caught.value.message
     assert "retry_delay_ms" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"max_retries": 10}, ("max_retries", "retry_schedule_s", "retry_delay_ms")),
+        (
+            {"max_retries": 3, "retry_schedule_s": (1, 2)},
+            ("max_retries", "retry_schedule_s", "retry_delay_ms"),
+        ),
+        ({"max_delay_ms": 60_000}, ("max_delay_ms", "retry_delay_ms")),
+        ({"backoff_multiplier": 3}, ("backoff_multiplier", "retry_delay_ms")),
+        ({"retry_delay_ms": 2, "max_delay_ms": 1}, ("retry_delay_ms", "max_delay_ms")),
+        ({"algorithm": "sha1"}, ("algorithm", "scheme", "k-msg")),
+        ({"signature_header": "X-Hub-Signature"}, ("signature_header", "scheme", "k-msg")),
+        ({"signature_prefix": ""}, ("signature_prefix", "scheme", "k-msg")),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused_with_the_remedy(
+    options: dict[str, Any], named: tuple[str, ...]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        WebhookConfig(**options)
+    assert caught.value.message.startswith(f"{named[0]}: ")
+    assert all(name in caught.value.message for name in named)
 
 
 def test_an_unknown_option_is_refused() -> None:

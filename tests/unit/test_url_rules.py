@@ -226,3 +226,20 @@ def test_whatever_is_written_the_answer_is_stable_and_plain(url: str) -> None:
     assert canonical.isascii()
     assert canonical.isprintable()
     assert not set(canonical) & set(' "<>\\^`{|}#')
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "127.1", "[::1]", "LOCALHOST.", "[0::1]:80"]
+)
+def test_localhost_may_go_without_tls_when_that_is_allowed(host: str) -> None:
+    rules = UrlRules(allow_private_hosts=True, allow_http_for_localhost=True)
+    assert check_url(f"http://{host}/hook", rules).startswith("http://")
+    # That it is a private host is another question.
+    assert "private" in refusal(f"http://{host}/hook", UrlRules(allow_http_for_localhost=True))
+
+
+@pytest.mark.parametrize("host", ["example.com", "10.0.0.1", "127.0.0.2", "a.localhost", "[::2]"])
+def test_nobody_else_goes_without_tls_by_that(host: str) -> None:
+    rules = UrlRules(allow_private_hosts=True, allow_http_for_localhost=True)
+    assert refusal(f"http://{host}/hook", rules).startswith("Use https")
+    assert check_url(f"https://{host}/hook", rules)

@@ -54,7 +54,7 @@ class Greeting(NamedTuple):
     @property
     def _local(self) -> bool:
         config = self.settings.config
-        return config.allow_private_hosts and config.allow_http
+        return config.allow_private_hosts and (config.allow_http or config.allow_http_for_localhost)
 
     def _rows(self, *, terminal: bool) -> list[tuple[str, str, str]]:
         store = self.settings.store

@@ -11,7 +11,7 @@ from webhook.domain.errors import ConfigError, InvalidInput
 from webhook.domain.event_types import type_problem
 from webhook.domain.headers import is_reserved, name_problem
 from webhook.domain.host_lists import read_hosts
-from webhook.domain.retry import DELAY_MAX_MS, RETRIES_MAX, RetryPolicy
+from webhook.domain.retry import CAP_MS, MULTIPLIER, RetryPolicy
 from webhook.domain.secret import secret_bytes
 from webhook.domain.url_rules import UrlRules, check_url
 
@@ -21,6 +21,11 @@ SETTLE_MARGIN_MS = 5_000
 CLAIM_MARGIN_MS = 5_000
 LEASE_MS_MIN = TIMEOUT_MS_MAX + SETTLE_MARGIN_MS + CLAIM_MARGIN_MS
 JITTER_DEFAULT = 0.2
+_OF_KMSG = {
+    "algorithm": "sha256",
+    "signature_header": "X-Webhook-Signature",
+    "signature_prefix": None,
+}
 
 
 class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +36,7 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     max_retries: Annotated[
         int | None,
-        Meta(description="Retries after the first attempt; None follows the schedule, 0 is none."),
+        Meta(description="Retries after the first attempt; None is as many as there are waits."),
     ] = None
     retry_delay_ms: Annotated[
         int | None,
@@ -39,10 +44,10 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = None
     backoff_multiplier: Annotated[
         float, Meta(description="With exponential back-off each wait is this many times the last.")
-    ] = 2.0
+    ] = MULTIPLIER
     max_delay_ms: Annotated[
         int, Meta(description="With exponential back-off no wait is longer than this.")
-    ] = 86_400_000
+    ] = CAP_MS
     jitter: Annotated[
         float | bool,
         Meta(description="Share by which waits vary: True is 0.2 (+-20 %), False is none."),
@@ -107,6 +112,13 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         bool, Meta(description="Let endpoints be on private and loopback addresses.")
     ] = False
     allow_http: Annotated[bool, Meta(description="Let endpoints use http without TLS.")] = False
+    allow_http_for_localhost: Annotated[
+        bool,
+        Meta(
+            description="Let endpoints on localhost, 127.0.0.1 and [::1] use http; that these are "
+            "private hosts is for allow_private_hosts or allow_hosts to allow."
+        ),
+    ] = False
     allow_hosts: Annotated[
         tuple[str, ...],
         Meta(
@@ -129,11 +141,10 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, with the option's name."""
-        _within("max_retries", self.max_retries, 0, RETRIES_MAX)
-        _within("retry_delay_ms", self.retry_delay_ms, 0, DELAY_MAX_MS)
-        _within("backoff_multiplier", self.backoff_multiplier, 1, 100)
-        _within("max_delay_ms", self.max_delay_ms, 0, DELAY_MAX_MS)
-        _within("jitter", float(self.jitter), 0, 1)
+        if (problem := self.retry_policy.problem(schedule="retry_schedule_s")) is not None:
+            field, detail = problem
+            message = f"{'retry_schedule_s' if field == 'schedule_s' else field}: {detail}"
+            raise ConfigError(message)
         _within("timeout_ms", self.timeout_ms, 1, TIMEOUT_MS_MAX)
         _within("batch_size", self.batch_size, 1, 100)
         _within("batch_timeout_ms", self.batch_timeout_ms, 1, 3_600_000)
@@ -142,17 +153,9 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         _within("retention_days", self.retention_days, 1, 36_500)
         _within("pending_days", self.pending_days, 1, 36_500)
         _within("audit_days", self.audit_days, 1, 36_500)
-        for delay in self.retry_schedule_s or ():
-            _within("retry_schedule_s", delay, 0, DELAY_MAX_MS / 1000)
-        if len(self.retry_schedule_s or ()) > RETRIES_MAX:
-            message = f"retry_schedule_s: at most {RETRIES_MAX} waits."
-            raise ConfigError(message)
-        if self.retry_schedule_s is not None and self.retry_delay_ms is not None:
-            message = "retry_schedule_s contradicts retry_delay_ms: set one of them."
-            raise ConfigError(message)
         for name in self.enabled_events or ():
-            if problem := type_problem(name):
-                message = f"enabled_events: {name!r}: {problem}"
+            if wrong := type_problem(name):
+                message = f"enabled_events: {name!r}: {wrong}"
                 raise ConfigError(message)
         for option in ("allow_hosts", "deny_hosts"):
             try:
@@ -187,6 +190,14 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         if not (prefix.isascii() and prefix.isprintable()):
             message = "signature_prefix: has printable ASCII characters only."
             raise ConfigError(message)
+        if self.scheme == "standard":
+            # Standard Webhooks leaves no choice, and what is ignored would pass for obeyed.
+            for option, unset in _OF_KMSG.items():
+                if getattr(self, option) != unset:
+                    message = (
+                        f"{option}: contradicts scheme, which is standard; set scheme to k-msg."
+                    )
+                    raise ConfigError(message)
 
     def _check_secret(self) -> None:
         if self.secret_key is None:
@@ -209,7 +220,11 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def url_rules(self) -> UrlRules:
         """What endpoints' URLs are held to: at registration, and before every attempt."""
         return UrlRules(
-            self.allow_private_hosts, self.allow_http, self.allow_hosts, self.deny_hosts
+            allow_private_hosts=self.allow_private_hosts,
+            allow_http=self.allow_http,
+            allow_http_for_localhost=self.allow_http_for_localhost,
+            allow_hosts=self.allow_hosts,
+            deny_hosts=self.deny_hosts,
         )
 
     @property

@@ -275,9 +275,9 @@ def _check(endpoint: Endpoint, reserved_headers: Iterable[str]) -> None:
     if timeout_ms is not None and not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
         raise InvalidInput.at("/timeout_ms", f"Is 1 to {TIMEOUT_MS_MAX} ms.")
     _check_limits(endpoint)
-    retry = endpoint.retry
-    if retry and retry.schedule_s is not None and retry.retry_delay_ms is not None:
-        raise InvalidInput.at("/retry", "schedule_s contradicts retry_delay_ms; give one of them.")
+    if endpoint.retry is not None and (problem_of := endpoint.retry.problem()) is not None:
+        field, detail = problem_of
+        raise InvalidInput.at(f"/retry/{field}", detail)
 
 
 def _check_types(event_types: tuple[str, ...]) -> None:

@@ -12,6 +12,14 @@ DEFAULT_SCHEDULE_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_4
 RETRY_AFTER_MAX_MS = 24 * 3_600_000
 RETRIES_MAX = 100
 DELAY_MAX_MS = 30 * 24 * 3_600_000
+MULTIPLIER, CAP_MS = 2.0, 86_400_000
+_RANGES: dict[str, tuple[int, int]] = {
+    "max_retries": (0, RETRIES_MAX),
+    "retry_delay_ms": (0, DELAY_MAX_MS),
+    "backoff_multiplier": (1, 100),
+    "max_delay_ms": (0, DELAY_MAX_MS),
+    "jitter": (0, 1),
+}
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,7 +34,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = None
     max_retries: Annotated[
         Annotated[int, msgspec.Meta(ge=0, le=RETRIES_MAX)] | None,
-        msgspec.Meta(description="Retries after the first attempt; 0 means none."),
+        msgspec.Meta(
+            description="Retries after the first attempt, no more than there are waits; 0 is none."
+        ),
     ] = None
     retry_delay_ms: Annotated[
         Annotated[int, msgspec.Meta(ge=0, le=DELAY_MAX_MS)] | None,
@@ -34,10 +44,10 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = None
     backoff_multiplier: Annotated[
         float, msgspec.Meta(ge=1, le=100, description="Each wait is this many times the last.")
-    ] = 2.0
+    ] = MULTIPLIER
     max_delay_ms: Annotated[
         int, msgspec.Meta(ge=0, le=DELAY_MAX_MS, description="No wait is longer than this.")
-    ] = 86_400_000
+    ] = CAP_MS
     jitter: Annotated[
         float,
         msgspec.Meta(ge=0, le=1, description="Share by which a wait varies: 0.2 is +-20 %."),
@@ -64,6 +74,38 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         if retry > min(limit, len(schedule)):
             return None
         return round(schedule[retry - 1] * 1000 * share)
+
+    def problem(self, *, schedule: str = "schedule_s") -> tuple[str, str] | None:
+        """Return a field that is out of range or would be ignored, and a sentence; or None.
+
+        ``schedule`` is what ``schedule_s`` is called where the policy was given.
+        """
+        for field, (low, high) in _RANGES.items():
+            value = getattr(self, field)
+            if value is not None and not low <= value <= high:
+                return field, f"{value} is not between {low} and {high}."
+        waits = DEFAULT_SCHEDULE_S if self.schedule_s is None else self.schedule_s
+        longest_s = DELAY_MAX_MS // 1000
+        if not all(0 <= wait <= longest_s for wait in waits) or len(waits) > RETRIES_MAX:
+            bounds = f"at most {RETRIES_MAX} waits, each of 0 to {longest_s} seconds"
+            return "schedule_s", f"Has {bounds}."
+        if self.retry_delay_ms is None:
+            return self._ignored(len(waits), schedule)
+        if self.schedule_s is not None:
+            return "schedule_s", "Contradicts retry_delay_ms; give one of them."
+        if self.retry_delay_ms > self.max_delay_ms:
+            return "retry_delay_ms", f"Contradicts max_delay_ms, which is {self.max_delay_ms}."
+        return None
+
+    def _ignored(self, waits: int, schedule: str) -> tuple[str, str] | None:
+        """Return what says nothing where a schedule decides."""
+        if (self.max_retries or 0) > waits:
+            remedy = f"set {schedule} with as many, or set retry_delay_ms"
+            return "max_retries", f"Is more than the schedule's {waits} waits; {remedy}."
+        for field, unset in (("backoff_multiplier", MULTIPLIER), ("max_delay_ms", CAP_MS)):
+            if getattr(self, field) != unset:
+                return field, "Is of exponential back-off alone; set retry_delay_ms too."
+        return None
 
     def _exponential_ms(self, base_ms: int, retry: int) -> float:
         # Capping the exponent keeps the power finite; the wait is capped far earlier.

@@ -33,6 +33,9 @@ _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)
 _UNFIT = re.compile(r"[\x00-\x20\x7f-\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f"
                     r"\u3000\ufeff\ufff9-\uffff\ud800-\udfff]")  # fmt: skip
 
+# Who may go without TLS by allow_http_for_localhost; k-msg's list, in canonical spelling.
+_LOCALHOST = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?")
+
 # Special-use names (RFC 6761, 6762, 7686, 8375, 9476), ICANN's .internal, what home routers,
 # offices and clusters use, and names of clouds' own services that look like public ones.
 _PRIVATE_NAMES = frozenset((
@@ -65,6 +68,7 @@ class UrlRules(msgspec.Struct, frozen=True):
     allow_http: bool = False
     allow_hosts: tuple[str, ...] = ()
     deny_hosts: tuple[str, ...] = ()
+    allow_http_for_localhost: bool = False
 
 
 def check_url(raw: str, rules: UrlRules) -> str:
@@ -82,13 +86,16 @@ def check_url(raw: str, rules: UrlRules) -> str:
     if match is None:
         raise _refusal("Write a whole URL, such as https://example.com/hook.")
     scheme = match["scheme"].lower()
-    if scheme != "https" and not (scheme == "http" and rules.allow_http):
+    maybe_http = rules.allow_http or rules.allow_http_for_localhost
+    if scheme != "https" and not (scheme == "http" and maybe_http):
         raise _refusal("Use https, or set allow_http." if scheme == "http" else "Use https.")
     if "@" in match["authority"]:
         raise _refusal("Remove the user name and password; use a custom header instead.")
     if "#" in match["rest"]:
         raise _refusal("Remove the fragment (#...), which no server ever sees.")
     authority = _canonical_authority(match["authority"], scheme, rules)
+    if scheme == "http" and not rules.allow_http and _LOCALHOST.fullmatch(authority) is None:
+        raise _refusal("Use https: without TLS is for localhost, 127.0.0.1 and [::1] alone.")
     path, mark, query = match["rest"].partition("?")
     target = _canonical_path(path) + mark + quote(query, safe=_QUERY_SAFE)
     url = f"{scheme}://{authority}{target}"
@@ -120,12 +127,16 @@ def validate_endpoint_url(
     allow_http: bool = False,
     allow_hosts: tuple[str, ...] = (),
     deny_hosts: tuple[str, ...] = (),
+    allow_http_for_localhost: bool = False,
 ) -> str:
     """Return the canonical spelling of an endpoint's URL; raises ``InvalidInput`` if refused.
 
     A list that cannot be read is a ``ValueError``.
     """
-    return check_url(raw, UrlRules(allow_private_hosts, allow_http, allow_hosts, deny_hosts))
+    rules = UrlRules(
+        allow_private_hosts, allow_http, allow_hosts, deny_hosts, allow_http_for_localhost
+    )
+    return check_url(raw, rules)
 
 
 def url_host(url: str) -> str:
