@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,8 @@ from tools.dev_worker import DevWorker
 from tools.worker_tests import MirroredTests
 
 INNER = Path(__file__).parent / "inner"
+# What the tests inside are told of how they are run.
+PASSED_ON = ("WEBHOOK_TEST_MANY",)
 CARRIED = (
     ROOT / "README.md",
     ROOT / "tests" / "readme" / "blocks.py",
@@ -109,7 +112,8 @@ class _InnerTest(pytest.Item):
             receiver = ThreadedReceiver(answer)
             receiver.__enter__()
             self.config.add_cleanup(lambda: receiver.__exit__(None, None, None))
-            environ = {"WEBHOOK_TEST_RECEIVER": f"http://127.0.0.1:{receiver.port}"}
+            environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+            environ["WEBHOOK_TEST_RECEIVER"] = f"http://127.0.0.1:{receiver.port}"
             stash[_mirror] = MirroredTests([INNER], carried=CARRIED, environ=environ)
         stash[_mirror].settle(self.nodeid)
 
