@@ -56,6 +56,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float | None,
         Meta(description="Requests a second that each token has in each process; not set is any."),
     ] = None
+    connections_max: Annotated[
+        int, Meta(description="Connections that a server serves at once; more get 503.")
+    ] = 512
+    request_s: Annotated[
+        float, Meta(description="How long a server waits for a request to come whole.")
+    ] = 30.0
     grace_s: Annotated[
         float, Meta(description="How long a server that ends waits for what is under way.")
     ] = 10.0
@@ -119,6 +125,13 @@ def _seconds(text: str) -> float:
     value = _number(text)
     if not 0 <= value <= 3600:  # noqa: PLR2004 - an hour
         raise ValueError("is not between 0 and 3600 seconds.")
+    return value
+
+
+def _time_limit(text: str) -> float:
+    value = _number(text)
+    if not 1 <= value <= 3600:  # noqa: PLR2004 - from what the network may take to an hour
+        raise ValueError("is not between 1 and 3600 seconds.")
     return value
 
 
@@ -214,6 +227,8 @@ _OWN: dict[str, Callable[[str], Any]] = {
     "port": _within(0, 65_535),
     "insecure": _boolean,
     "requests_per_second": _rate,
+    "connections_max": _within(1, 100_000),
+    "request_s": _time_limit,
     "grace_s": _seconds,
     "log_level": _one_of("debug", "info", "warning", "error"),
     "encryption_keys": read_encryption_keys,

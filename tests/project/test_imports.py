@@ -40,6 +40,7 @@ ROOMS_OF_PACKAGES: dict[str, frozenset[str]] = {
     "fastapi": frozenset({"receive"}),
     "flask": frozenset({"receive"}),
     "pytest": frozenset({"receive"}),
+    "h11": frozenset({"cli"}),
     "uvicorn": frozenset({"cli"}),
     "typer": frozenset({"cli"}),
     "rich": frozenset({"cli"}),

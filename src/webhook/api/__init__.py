@@ -2,6 +2,6 @@
 
 from webhook.api.app import create_app
 from webhook.api.auth import ApiSettings
-from webhook.api.context import SCOPE_KEY, RequestContext
+from webhook.api.context import BUSY_KEY, SCOPE_KEY, RequestContext
 
-__all__ = ["SCOPE_KEY", "ApiSettings", "RequestContext", "create_app"]
+__all__ = ["BUSY_KEY", "SCOPE_KEY", "ApiSettings", "RequestContext", "create_app"]

@@ -25,9 +25,9 @@ from webhook.api import (
 )
 from webhook.api.auth import ApiSettings, Guard
 from webhook.api.caller import NOBODY, Caller
-from webhook.api.context import SCOPE_KEY, RequestContext
+from webhook.api.context import BUSY_KEY, SCOPE_KEY, RequestContext
 from webhook.api.documentation import documented
-from webhook.api.errors import ClientGone, MethodNotAllowed, NoSuchPath
+from webhook.api.errors import ClientGone, MethodNotAllowed, NoSuchPath, ServiceBusy
 from webhook.api.incoming import Incoming
 from webhook.api.operation import Call, NoQuery, Operation
 from webhook.api.problems import problem_response
@@ -128,6 +128,8 @@ class _Path:
             if method == "OPTIONS":
                 return Response(status_code=204, headers={"allow": self._allow})
             raise MethodNotAllowed(method, self._allow)
+        if operation.scope is not None and scope.get(BUSY_KEY):
+            raise ServiceBusy
         context: RequestContext | None = scope.get(SCOPE_KEY, self._context)
         if context is None:
             raise LookupError(f"Neither create_app nor scope[{SCOPE_KEY!r}] brought a service.")

@@ -9,6 +9,8 @@ from webhook.api.caller import Caller
 from webhook.engine.service import WaitUntil, WebhookService
 
 SCOPE_KEY = "webhook"
+# Set in a scope, it refuses whatever asks for a token, since too many connections are open.
+BUSY_KEY = "webhook.busy"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from typing import Self
 
 from webhook.domain.errors import FieldError, InvalidInput, PayloadTooLarge, WebhookError
 
+BUSY_RETRY_AFTER_S = 2
+
 
 class Unauthorized(WebhookError):  # noqa: N818 - named after what the caller sees
     """The request bears no valid token."""
@@ -26,6 +28,26 @@ class TooManyRequests(WebhookError):  # noqa: N818 - named after what the caller
     def __init__(self, message: str, retry_after_s: int) -> None:
         super().__init__(f"{message} Try again in {retry_after_s} s.")
         self.retry_after_s = retry_after_s
+
+
+class ServiceBusy(WebhookError):  # noqa: N818 - named after what the caller sees
+    """More connections are open than are served."""
+
+    def __init__(self) -> None:
+        super().__init__(f"Too many connections are open. Try again in {BUSY_RETRY_AFTER_S} s.")
+        self.retry_after_s = BUSY_RETRY_AFTER_S
+
+
+class RequestTooSlow(WebhookError):  # noqa: N818 - named after what the caller sees
+    """The request did not come in time."""
+
+
+class HeadersTooLarge(WebhookError):  # noqa: N818 - named after what the caller sees
+    """The request's line and headers are over their limit."""
+
+
+class NotHttp(WebhookError):  # noqa: N818 - named after what the caller sees
+    """What came is no HTTP request."""
 
 
 class TokenNotConfigured(WebhookError):  # noqa: N818 - named after what the caller sees

@@ -10,8 +10,10 @@ import msgspec
 
 from webhook.api.operation import JSON, Operation
 from webhook.api.problems import (
+    BUSY,
     CATALOGUE,
     FORBIDDEN,
+    HEADERS_TOO_LARGE,
     INTERNAL,
     INVALID,
     MEDIA_TYPE,
@@ -21,6 +23,7 @@ from webhook.api.problems import (
     STORE_UNAVAILABLE,
     TOO_LARGE,
     TOO_MANY_REQUESTS,
+    TOO_SLOW,
     UNAUTHORIZED,
     UNSUPPORTED_MEDIA,
     Problem,
@@ -147,8 +150,9 @@ def _responses(operation: Operation, schema_of: Mapping[Any, _Json]) -> _Json:
 def _problems(operation: Operation) -> list[Problem]:
     """Return what may go wrong: what the operation says, and what its kind brings with it."""
     found = [*operation.problems, INVALID, STORE_FULL, STORE_UNAVAILABLE, INTERNAL]
+    found += [TOO_SLOW, HEADERS_TOO_LARGE]
     if operation.scope is not None:
-        found += [UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS, NO_TOKEN]
+        found += [UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS, NO_TOKEN, BUSY]
     if operation.method in {"POST", "PATCH"}:
         found += [NOT_JSON, TOO_LARGE, UNSUPPORTED_MEDIA]
     return found

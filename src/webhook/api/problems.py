@@ -15,9 +15,13 @@ from starlette.responses import Response
 
 from webhook.api.errors import (
     Forbidden,
+    HeadersTooLarge,
     MethodNotAllowed,
     NoSuchPath,
+    NotHttp,
     NotJson,
+    RequestTooSlow,
+    ServiceBusy,
     TokenNotConfigured,
     TooManyRequests,
     Unauthorized,
@@ -74,6 +78,7 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True):
 NOT_JSON = Problem(
     "not-json", 400, "The body is not JSON", "Send one JSON object as UTF-8, without a BOM."
 )
+NOT_HTTP = Problem("not-http", 400, "Not an HTTP request", "Speak HTTP/1.1 (RFC 9112).")
 UNAUTHORIZED = Problem(
     "unauthorized", 401, "No valid token", "Send authorization: Bearer with the service's token."
 )
@@ -88,6 +93,9 @@ NOT_FOUND = Problem(
 )
 METHOD_NOT_ALLOWED = Problem(
     "method-not-allowed", 405, "Method not allowed", "The Allow header lists what the path takes."
+)
+TOO_SLOW = Problem(
+    "too-slow", 408, "The request came too slowly", "Send it again, all of it without pauses."
 )
 CONFLICT = Problem(
     "conflict",
@@ -113,6 +121,9 @@ UNSUPPORTED_MEDIA = Problem(
 INVALID = Problem(
     "invalid", 422, "Some fields are wrong", "Each of the errors points to a field and says how."
 )
+HEADERS_TOO_LARGE = Problem(
+    "headers-too-large", 431, "The headers are too large", "Send a shorter URL and fewer headers."
+)
 INTERNAL = Problem(
     "internal", 500, "Internal error", "Not your fault; the log of the service has it by its id."
 )
@@ -127,6 +138,9 @@ STORE_UNAVAILABLE = Problem(
     503,
     "The store did not answer",
     "Try again after Retry-After; with an id or Idempotency-Key nothing is accepted twice.",
+)
+BUSY = Problem(
+    "busy", 503, "Too many connections", "Try again after Retry-After; keep fewer connections."
 )
 STORE_FULL = Problem(
     "store-full",
@@ -155,6 +169,10 @@ PROBLEMS: dict[type[WebhookError], Problem] = {
     UnsupportedMedia: UNSUPPORTED_MEDIA,
     InvalidInput: INVALID,
     TooManyRequests: TOO_MANY_REQUESTS,
+    NotHttp: NOT_HTTP,
+    RequestTooSlow: TOO_SLOW,
+    HeadersTooLarge: HEADERS_TOO_LARGE,
+    ServiceBusy: BUSY,
     StoreFull: STORE_FULL,
     NotSupported: NOT_SUPPORTED,
     StoreUnavailable: STORE_UNAVAILABLE,
@@ -185,7 +203,7 @@ def problem_response(error: Exception, request_id: str | None = None) -> Respons
         headers["www-authenticate"] = "Bearer"
     elif isinstance(error, MethodNotAllowed):
         headers["allow"] = error.allow
-    elif isinstance(error, TooManyRequests):
+    elif isinstance(error, TooManyRequests | ServiceBusy):
         headers["retry-after"] = str(error.retry_after_s)
     detail = f"{error.message} {problem.remedy}" if problem is NO_TOKEN else error.message
     return _response(problem, detail, request_id, error.errors, headers)

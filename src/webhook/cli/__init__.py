@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 _INSTALL = "{name} is not installed. The commands need it: pip install 'webhook[server]'"
-_EXTRAS = frozenset({"aiohttp", "rich", "typer", "uvicorn"})
+_EXTRAS = frozenset({"aiohttp", "h11", "rich", "typer", "uvicorn"})
 
 
 def main() -> None:

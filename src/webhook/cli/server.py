@@ -22,6 +22,7 @@ from rich.text import Text
 import webhook.adapters.aiohttp_sender  # noqa: F401
 from webhook import WebhookRuntimeService
 from webhook.api import ApiSettings, create_app
+from webhook.cli.connections import HEADER_BYTES_MAX, BoundedConnection
 from webhook.cli.greeting import Greeting
 from webhook.cli.key_files import keep_key
 from webhook.cli.listen import listen, url_of
@@ -95,6 +96,8 @@ def _config(
             ),
             service,
         ),
+        http=BoundedConnection.bounded(settings.connections_max, settings.request_s),
+        h11_max_incomplete_event_size=HEADER_BYTES_MAX,
         lifespan="off",
         ws="none",
         access_log=False,
