@@ -256,6 +256,7 @@ _CONFIG: dict[str, Callable[[str], Any]] = {
     "retention_days": _number,
     "pending_days": _number,
     "audit_days": _number,
+    "endpoints_per_tenant": _integer,
     "allow_private_hosts": _boolean,
     "allow_http": _boolean,
     "allow_http_for_localhost": _boolean,

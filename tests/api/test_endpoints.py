@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 
+import msgspec
 from standardwebhooks.webhooks import Webhook
 
-from tests.api.client import Api
+from tests.api.client import Api, opened
+from tests.api.server import LOCAL
 from tests.receiver import Answer, Receiver
 
 URL = "http://127.0.0.1:9/hook"
@@ -90,6 +92,25 @@ async def test_a_batch_makes_all_or_none(api: Api) -> None:
     assert taken.status_code == 409
     assert taken.json()["errors"][0]["pointer"] == "/endpoints/1/external_id"
     assert len((await api.get("/v1/endpoints"))["data"]) == 2
+
+
+async def test_a_tenant_with_as_many_endpoints_as_it_may_have_gets_a_409() -> None:
+    config = msgspec.structs.replace(LOCAL, endpoints_per_tenant=2)
+    body = {"url": URL, "event_types": ["*"]}
+    async with opened(config) as api:
+        await api.add_endpoint(URL)
+        both = await api.client.post("/v1/endpoints/batch", json={"endpoints": [body, body]})
+        assert both.status_code == 409
+        assert both.json()["errors"][0]["pointer"] == "/endpoints/0/tenant"
+        second = await api.add_endpoint(URL)
+        refused = await api.client.post("/v1/endpoints", json=body)
+        assert refused.status_code == 409
+        [error] = refused.json()["errors"]
+        assert error["pointer"] == "/tenant"
+        assert "more than 2 endpoints" in error["detail"]
+        await api.add_endpoint(URL, tenant="other")
+        await api.client.delete(f"/v1/endpoints/{second['id']}")
+        await api.add_endpoint(URL)
 
 
 async def test_an_external_id_is_taken_once_in_its_tenant(api: Api) -> None:

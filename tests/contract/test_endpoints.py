@@ -126,6 +126,25 @@ async def test_adding_is_all_or_nothing(maker: Maker) -> None:
         await add_one(store, external_id="crm-2")
 
 
+async def test_a_tenant_has_at_most_so_many_endpoints(maker: Maker) -> None:
+    async with opened(maker) as store:
+        gone, *first = [new_endpoint(tenant="acme") for _ in range(3)]
+        await store.endpoint_store.add([gone, *first], 3)
+        await store.endpoint_store.add([gone, *first], 3)  # a repeat
+        other, one, two = new_endpoint(), new_endpoint(tenant="acme"), new_endpoint(tenant="acme")
+        with pytest.raises(Conflict) as error:
+            await store.endpoint_store.add([other, one], 3)
+        assert _pointers(error) == ["/1/tenant"]
+        assert "3 endpoints" in error.value.message
+        assert await store.endpoint_store.get_many([other.id, one.id]) == []
+        # What is removed does not count, another tenant's neither.
+        await store.endpoint_store.remove("acme", gone.id, T0)
+        with pytest.raises(Conflict):
+            await store.endpoint_store.add([one, other, two], 3)
+        await store.endpoint_store.add([other, one], 3)
+        await store.endpoint_store.add([two])
+
+
 async def test_adding_the_same_endpoints_again_is_a_repeat(maker: Maker) -> None:
     async with opened(maker) as store:
         endpoints = [new_endpoint(external_id="crm-1"), new_endpoint()]

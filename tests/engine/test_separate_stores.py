@@ -22,7 +22,7 @@ from webhook.adapters.sql.deliveries import SqlDeliveryStore
 from webhook.adapters.sql.endpoints import SqlEndpointStore
 from webhook.adapters.sql.migrate import migrate
 from webhook.adapters.sqlite.database import SqliteDatabase
-from webhook.domain.endpoint import EndpointPatch
+from webhook.domain.endpoint import EndpointPatch, tenant_full
 from webhook.domain.errors import ConfigError, Conflict, NotFound
 from webhook.domain.matching import filter_groups, groups_match
 from webhook.domain.model import DeliveryStatus, Endpoint, EndpointStatus, NewEvent
@@ -36,7 +36,11 @@ class OwnEndpointStore:
     def __init__(self) -> None:
         self._rows: list[Endpoint] = []
 
-    async def add(self, endpoints: Sequence[Endpoint]) -> None:
+    async def add(self, endpoints: Sequence[Endpoint], tenant_max: int | None = None) -> None:
+        for index, endpoint in enumerate(endpoints):
+            count = sum(e.tenant == endpoint.tenant for e in [*self._rows, *endpoints])
+            if tenant_max is not None and count > tenant_max:
+                raise tenant_full(index, tenant_max)
         names = [(e.tenant, e.external_id) for e in self._rows if e.external_id]
         for index, endpoint in enumerate(endpoints):
             if (endpoint.tenant, endpoint.external_id) in names:

@@ -1,5 +1,6 @@
 """The locks fix every file by its hash, agree with each other, and cover what is asked for."""
 
+import json
 import re
 import tomllib
 from itertools import chain, combinations
@@ -70,3 +71,33 @@ def test_locks_agree_on_every_version_that_they_share(one: str, other: str) -> N
 
 def test_the_worker_depends_on_starlette_and_msgspec_only() -> None:
     assert {Requirement(text).name for text in RUNTIME} == {"starlette", "msgspec"}
+
+
+def test_the_worker_carries_these_packages_and_no_other() -> None:
+    carried = {"anyio", "idna", "msgspec", "starlette", "typing-extensions", "workers-runtime-sdk"}
+    assert pins("worker").keys() == carried
+
+
+def test_the_server_needs_these_packages_and_no_other() -> None:
+    asked_for = {canonicalize_name(Requirement(text).name) for text in EXTRAS["server"]}
+    assert asked_for == {"aiohttp", "cryptography", "h11", "rich", "typer", "uvicorn"}
+
+
+def test_every_package_of_node_is_locked_with_its_hash() -> None:
+    packages = json.loads((ROOT / "package-lock.json").read_text("utf-8"))["packages"]
+    locked = {name: package for name, package in packages.items() if name}
+    assert locked
+    assert [
+        name
+        for name, package in locked.items()
+        if not package.get("integrity", "").startswith("sha512-")
+    ] == []
+
+
+def test_what_is_installed_is_what_the_locks_name() -> None:
+    text = (ROOT / "Makefile").read_text("utf-8")
+    installing = [line for line in text.splitlines() if re.search(r"pip install", line)]
+    assert installing
+    assert [line for line in installing if not re.search(r"--require-hashes|--no-deps", line)] == []
+    assert "npm ci" in text
+    assert "npm install" not in text

@@ -108,6 +108,9 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     audit_days: Annotated[
         float, Meta(description="How long entries of the audit log are kept.")
     ] = 365.0
+    endpoints_per_tenant: Annotated[
+        int, Meta(description="Most endpoints that a tenant may have.")
+    ] = 10_000
     allow_private_hosts: Annotated[
         bool, Meta(description="Let endpoints be on private and loopback addresses.")
     ] = False
@@ -153,6 +156,7 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         _within("retention_days", self.retention_days, 1, 36_500)
         _within("pending_days", self.pending_days, 1, 36_500)
         _within("audit_days", self.audit_days, 1, 36_500)
+        _within("endpoints_per_tenant", self.endpoints_per_tenant, 1, 1_000_000)
         for name in self.enabled_events or ():
             if wrong := type_problem(name):
                 message = f"enabled_events: {name!r}: {wrong}"

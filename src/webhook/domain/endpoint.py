@@ -310,3 +310,12 @@ def _check_limits(endpoint: Endpoint) -> None:
     if rate is not None and not RATE_MIN <= rate <= RATE_MAX:
         detail = f"Is {RATE_MIN:g} to {RATE_MAX:g}; null is no limit."
         raise InvalidInput.at("/rate_limit_per_second", detail)
+
+
+def tenant_full(index: int, tenant_max: int) -> Conflict:
+    """Return the error for the endpoint of a call at ``index`` whose tenant may have no more."""
+    detail = (
+        f"Would have more than {tenant_max} endpoints, which is the most; remove some, or raise "
+        "endpoints_per_tenant."
+    )
+    return Conflict.at(f"/{index}/tenant", detail)

@@ -108,14 +108,14 @@ class EndpointService:
         """Add an endpoint and return it with its secret. Sends nothing.
 
         Raises ``InvalidInput`` with a pointer to the field, ``Conflict`` when its external id is
-        taken.
+        taken, or its tenant has as many endpoints as it may.
         """
         now = self._clock.now_ms()
         made = await self._make_endpoint(endpoint, now)
         await self.initialize()
         try:
             async with self.access.changing("endpoint.create", made):
-                await self._endpoints.add([made])
+                await self._endpoints.add([made], self.config.endpoints_per_tenant)
         except Conflict as error:
             raise of_the_only_one(error) from None
         return made
@@ -132,7 +132,7 @@ class EndpointService:
         await self.initialize()
         if made:
             async with self.access.changing("endpoint.create", *made):
-                await self._endpoints.add(made)
+                await self._endpoints.add(made, self.config.endpoints_per_tenant)
         return made
 
     async def _make_endpoint(self, given: EndpointInput, now: int) -> Endpoint:

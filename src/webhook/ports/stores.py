@@ -35,11 +35,13 @@ from webhook.ports.recovery import WebhookRecoveryStore
 class WebhookEndpointStore(Protocol):
     """Keeps endpoints. ``tenant`` None means any tenant."""
 
-    async def add(self, endpoints: Sequence[Endpoint]) -> None:
+    async def add(self, endpoints: Sequence[Endpoint], tenant_max: int | None = None) -> None:
         """Add all of them or none. One that is there with the same id already is left as it is.
 
         Raises ``Conflict`` with the pointer ``/{index}/external_id`` when an external id is taken
-        in its tenant, by a stored endpoint or an earlier one of the call.
+        in its tenant, by a stored endpoint or an earlier one of the call; with ``/{index}/tenant``
+        (``tenant_full``) of a tenant's first one when the new ones would make it more than
+        ``tenant_max`` in that tenant, which holds also where two calls come at once.
         """
         ...
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from webhook.adapters.memory.ordered import SortedKeys
+from webhook.domain.endpoint import tenant_full
 from webhook.domain.errors import Conflict, NotFound
 from webhook.domain.event_types import OperationalEventType
 from webhook.domain.health import FAILURES_MAX, circuit_ms, circuit_open, failures_after
@@ -39,7 +40,7 @@ class MemoryEndpointStore:
         self._transitions: Counter[str] = Counter()
         self.notices: dict[str, Notice] = {}
 
-    async def add(self, endpoints: Sequence[Endpoint]) -> None:
+    async def add(self, endpoints: Sequence[Endpoint], tenant_max: int | None = None) -> None:
         """Add all of them or none."""
         # One that is here, or has been, is not new: the call is repeated.
         new = [
@@ -55,6 +56,11 @@ class MemoryEndpointStore:
             if name in taken or self._external_ids.get(name, endpoint.id) != endpoint.id:
                 raise Conflict.at(f"/{index}/external_id", _TAKEN)
             taken.add(name)
+        if tenant_max is not None:
+            for tenant, count in Counter(endpoint.tenant for endpoint in new).items():
+                if count + len(self._of_tenant.get(tenant, ())) > tenant_max:
+                    index = next(i for i, e in enumerate(endpoints) if e.tenant == tenant)
+                    raise tenant_full(index, tenant_max)
         for endpoint in new:
             self._of_tenant.setdefault(endpoint.tenant, SortedKeys()).add(endpoint.id)
             self._put(endpoint)

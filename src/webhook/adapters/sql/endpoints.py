@@ -9,6 +9,7 @@ from webhook.adapters.sql import read_statements as sql
 from webhook.adapters.sql.database import ConstraintFailed, Database, Statement
 from webhook.adapters.sql.rows import endpoint_row, read_endpoint, subscription_rows, to_json
 from webhook.adapters.sql.sealing import Sealing
+from webhook.domain.endpoint import tenant_full
 from webhook.domain.errors import Conflict, NotFound
 from webhook.domain.ids import endpoint_of_lane, lane_of
 from webhook.domain.model import Endpoint, NewEvent, OrderingOnFailure, with_health_of
@@ -26,32 +27,36 @@ class SqlEndpointStore:
         self._database = database
         self._sealing = sealing or Sealing()
 
-    async def add(self, endpoints: Sequence[Endpoint]) -> None:
+    async def add(self, endpoints: Sequence[Endpoint], tenant_max: int | None = None) -> None:
         """Add all of them or none, in one round trip."""
         rows = [await self._sealing.seal_row(endpoint_row(endpoint)) for endpoint in endpoints]
         subscriptions = [row for e in endpoints for row in subscription_rows(e, e.revision)]
         try:
             await self._database.batch(
                 [
-                    (sql.ENDPOINT_ADD, (to_json(rows),)),
+                    (sql.ENDPOINT_ADD, (to_json(rows), tenant_max)),
                     (sql.SUBSCRIBE, (to_json(subscriptions),)),
                 ]
             )
         except ConstraintFailed:
-            position = await self._taken(endpoints)
-            raise Conflict.at(f"/{position}/external_id", _TAKEN) from None
+            raise await self._conflict(endpoints, tenant_max) from None
 
-    async def _taken(self, endpoints: Sequence[Endpoint]) -> int:
+    async def _conflict(self, endpoints: Sequence[Endpoint], tenant_max: int | None) -> Conflict:
         seen: set[tuple[str, str]] = set()
         for position, endpoint in enumerate(endpoints):
             if endpoint.external_id is not None:
                 name = (endpoint.tenant, endpoint.external_id)
                 if name in seen:
-                    return position
+                    return Conflict.at(f"/{position}/external_id", _TAKEN)
                 seen.add(name)
-        names = [{"tenant": e.tenant, "external_id": e.external_id} for e in endpoints]
-        [rows] = await self._database.read([(sql.ENDPOINT_TAKEN, (to_json(names),))])
-        return int(rows[0]["position"]) if rows else 0
+        names = to_json([{"tenant": e.tenant, "external_id": e.external_id} for e in endpoints])
+        [taken, full] = await self._database.read(
+            [(sql.ENDPOINT_TAKEN, (names,)), (sql.TENANTS_FULL, (names, tenant_max))]
+        )
+        if taken or not full or tenant_max is None:
+            position = taken[0]["position"] if taken else 0
+            return Conflict.at(f"/{position}/external_id", _TAKEN)
+        return tenant_full(full[0]["position"], tenant_max)
 
     async def update(self, endpoint: Endpoint) -> None:
         """Replace the endpoint of the revision before, with its subscriptions."""

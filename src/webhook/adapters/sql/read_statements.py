@@ -21,19 +21,43 @@ ENDPOINT_COLUMNS = """p.id, p.tenant, p.external_id, p.status, p.timeout_ms, p.s
   p.secrets, p.revision, p.created_at, p.updated_at, p.concurrency_max, p.rate_limit_per_second,
   p.failures, p.failing_since, p.open_until"""
 
-# ?1: [endpoint row]. One that is there already is our own repeat.
-ENDPOINT_ADD = """
+# A row whose tenant has too many gets no id, which undoes all: the count is in the transaction.
+# Only a tenant's first row of the call counts. ?2 null is no limit.
+_TOO_MANY = """
+  ?2 IS NOT NULL
+  AND NOT EXISTS (
+    SELECT 1 FROM json_each(?1) AS n
+    WHERE n.key < j.key AND n.value ->> 'tenant' = j.value ->> 'tenant'
+  )
+  AND (
+    SELECT count(*) FROM (
+      SELECT 1 FROM endpoints AS c
+      WHERE c.tenant = j.value ->> 'tenant' AND c.status <> 'removed'
+      LIMIT ?2 + 1
+    )
+  ) + (
+    SELECT count(*) FROM json_each(?1) AS n WHERE n.value ->> 'tenant' = j.value ->> 'tenant'
+  ) > ?2
+"""
+# ?1: [endpoint row]. One that is there already is our own repeat. ?2: see above.
+ENDPOINT_ADD = f"""
 INSERT INTO endpoints (
   lane, id, tenant, external_id, status, timeout_ms, settings, headers, secrets, revision,
   created_at, updated_at, concurrency_max, rate_limit_per_second, key_id
 )
 SELECT
-  value ->> 'lane', value ->> 'id', value ->> 'tenant', value ->> 'external_id',
-  value ->> 'status', value ->> 'timeout_ms', value ->> 'settings', value ->> 'headers',
-  value ->> 'secrets', value ->> 'revision', value ->> 'created_at', value ->> 'updated_at',
-  value ->> 'concurrency_max', value ->> 'rate_limit_per_second', value ->> 'key_id'
-FROM json_each(?1)
-WHERE NOT EXISTS (SELECT 1 FROM endpoints AS p WHERE p.lane = value ->> 'lane')
+  j.value ->> 'lane', CASE WHEN {_TOO_MANY} THEN NULL ELSE j.value ->> 'id' END,
+  j.value ->> 'tenant', j.value ->> 'external_id',
+  j.value ->> 'status', j.value ->> 'timeout_ms', j.value ->> 'settings', j.value ->> 'headers',
+  j.value ->> 'secrets', j.value ->> 'revision', j.value ->> 'created_at', j.value ->> 'updated_at',
+  j.value ->> 'concurrency_max', j.value ->> 'rate_limit_per_second', j.value ->> 'key_id'
+FROM json_each(?1) AS j
+WHERE NOT EXISTS (SELECT 1 FROM endpoints AS p WHERE p.lane = j.value ->> 'lane')
+"""
+
+# ?1: [{tenant}], ?2: the most. Positions of those whose tenant has too many.
+TENANTS_FULL = f"""
+SELECT j.key AS position FROM json_each(?1) AS j WHERE {_TOO_MANY} ORDER BY j.key
 """
 
 # ?1: [{tenant, external_id}]. Positions of those that are taken.
