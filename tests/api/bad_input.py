@@ -303,6 +303,7 @@ LISTS = [
     _get("ill-formed endpoint id", f"{DELIVERIES}?endpoint_id=a", "?endpoint_id", "ep_ and 26"),
     _get("ill-formed event id", f"{DELIVERIES}?event_id=a.b", "?event_id", "no dot"),
     _get("tenant of a list with a space", f"{EVENTS}?tenant=a%20b", "?tenant", "1 to 128"),
+    _get("query over 8 KiB", f"{EVENTS}?type={'x' * 8192}", "?", "at most 8192 bytes"),
     _get("query that is no UTF-8", f"{EVENTS}?type=%ff", "?", "UTF-8"),
     _get("cursor of nothing", f"{EVENTS}?cursor=abc", "?cursor", "begin without one"),
     _get("cursor of no base64", f"{EVENTS}?cursor=%00%C3%A9", "?cursor", "begin without one"),
