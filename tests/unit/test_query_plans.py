@@ -35,6 +35,7 @@ NAME = "PRIMARY KEY (tenant=? AND name=?)"
 SUBSCRIPTION = "PRIMARY KEY (tenant=? AND pattern=? AND lane=?)"
 PATTERN = "PRIMARY KEY (tenant=? AND pattern=?)"
 EXTERNAL = "INDEX endpoints_external (tenant=? AND external_id=?)"
+OF_TENANT = "INDEX endpoints_list (tenant=?)"
 LISTED = "INDEX endpoints_list (tenant=? AND id>?)"
 WALK = {
     "INDEX deliveries_ready (lane>?)",
@@ -114,7 +115,8 @@ PLANS: dict[str, Plan] = {
     "UNMARK_PLAINTEXT": Plan({SWITCH}),
     "IS_MARKED": Plan({SWITCH}),
     # endpoints
-    "ENDPOINT_ADD": Plan({ENDPOINT}),
+    "ENDPOINT_ADD": Plan({ENDPOINT, OF_TENANT}),
+    "TENANTS_FULL": Plan({OF_TENANT}, (OF_THE_CALL,)),
     "ENDPOINT_TAKEN": Plan({EXTERNAL}, (OF_THE_CALL,)),
     "UNSUBSCRIBE": Plan({SUBSCRIPTION, ENDPOINT}),
     "ENDPOINT_UNSUBSCRIBE": Plan({SUBSCRIPTION, ENDPOINT}),
