@@ -310,6 +310,7 @@ LISTS = [
     _get("empty cursor", f"{EVENTS}?cursor=", "?cursor", "begin without one"),
 ]  # fmt: skip
 
+_PROBE = f"{ENDPOINTS}/ep_{UNKNOWN_KEY}/probe"
 PLACES = [
     _get("unknown path", "/v1/nothing", None, "/docs lists", 404),
     _get("path with a slash too many", f"{EVENTS}/", None, "/docs lists", 404),
@@ -323,8 +324,7 @@ PLACES = [
              "no endpoint", headers={}),
     BadInput("unknown endpoint changed", "PATCH", f"{ENDPOINTS}/ep_{UNKNOWN_KEY}", 404, None,
              "no endpoint", b"{}"),
-    BadInput("unknown endpoint probed", "POST", f"{ENDPOINTS}/ep_{UNKNOWN_KEY}/probe", 404, None,
-             "no endpoint"),
+    _post("unknown endpoint probed", b"", None, "no endpoint", status=404, path=_PROBE),
     BadInput("unknown payload", "DELETE", f"{EVENTS}/evt_a/payload", 404, None, "no event"),
     BadInput("payload typo", "DELETE", f"{EVENTS}/a/payload?tenan=a", 422, "?tenan", "tenant?"),
     BadInput("unknown delivery replayed", "POST", f"{DELIVERIES}/dlv_{UNKNOWN_KEY * 2}/replay", 404,
@@ -333,8 +333,7 @@ PLACES = [
              answer_headers={"allow": "GET, HEAD, OPTIONS, POST"}),
     BadInput("wrong method of one", "POST", f"{ENDPOINTS}/ep_{UNKNOWN_KEY}", 405, None, "takes",
              answer_headers={"allow": "DELETE, GET, HEAD, OPTIONS, PATCH"}),
-    BadInput("body where none is taken", "POST", f"{ENDPOINTS}/ep_{UNKNOWN_KEY}/probe", 422, "",
-             "leave it out", b'{"a":1}'),
+    _post("body where none is taken", b'{"a":1}', "", "leave it out", path=_PROBE),
 ]  # fmt: skip
 
 ENDPOINT_FIELDS = [
