@@ -13,7 +13,10 @@ CREATE TABLE endpoints (
   revision INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
-, concurrency_max INTEGER, rate_limit_per_second REAL, rate_last_at INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0, failing_since INTEGER, open_until INTEGER, transitions INTEGER NOT NULL DEFAULT 0, transition TEXT, key_id TEXT DEFAULT '') STRICT, WITHOUT ROWID;
+, concurrency_max INTEGER, rate_limit_per_second REAL, rate_last_at INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0, failing_since INTEGER, open_until INTEGER, transitions INTEGER NOT NULL DEFAULT 0, transition TEXT, key_id TEXT DEFAULT '', good_rate REAL NOT NULL DEFAULT 1, paced_since INTEGER, rate REAL AS (iif(
+  paced_since IS NULL, rate_limit_per_second,
+  min(coalesce(rate_limit_per_second, 2 * good_rate), 2 * good_rate)
+)) VIRTUAL) STRICT, WITHOUT ROWID;
 
 CREATE INDEX endpoints_list ON endpoints (tenant, id) WHERE status <> 'removed';
 
@@ -195,4 +198,4 @@ CREATE TABLE IF NOT EXISTS "d1_migrations"(
 		applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
 );
 
-INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql'), ('0004_ordering.sql'), ('0005_operational_events.sql'), ('0006_access.sql'), ('0007_encryption.sql'), ('0008_late_targets.sql'), ('0009_payloads.sql');
+INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql'), ('0004_ordering.sql'), ('0005_operational_events.sql'), ('0006_access.sql'), ('0007_encryption.sql'), ('0008_late_targets.sql'), ('0009_payloads.sql'), ('0010_pace.sql');

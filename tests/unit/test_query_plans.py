@@ -43,6 +43,8 @@ WALK = {
     "INDEX deliveries_ready (lane=?)",
 }
 LANE_RANGE = "PRIMARY KEY (lane=? AND key>? AND key<?)"
+# Ends after so many rows.
+LANE_BEFORE = "PRIMARY KEY (lane=? AND key<?)"
 DEAD = "INDEX deliveries_dead (tenant=? AND key>? AND key<?)"
 DUE = "INDEX deliveries_waiting (due_at<?)"
 UNDER_WAY = "INDEX deliveries_gated (lane=? AND due_at>?)"
@@ -98,8 +100,8 @@ PLANS: dict[str, Plan] = {
     "SETTLE": Plan({DELIVERY, ENDPOINT}),
     "DISABLE_UNSUBSCRIBE": Plan({SUBSCRIPTION, DELIVERY, ENDPOINT}, (OF_THE_CALL,)),
     "DISABLE": Plan({DELIVERY, ENDPOINT, EVENT}, (OF_THE_CALL,)),
-    "COUNT_FAILURES": Plan({DELIVERY, ENDPOINT}, (OF_THE_CALL,)),
-    "FORGET_FAILURES": Plan({DELIVERY, ENDPOINT, EVENT}),
+    "COUNT_FAILURES": Plan({DELIVERY, ENDPOINT, LANE_BEFORE}, (OF_THE_CALL,)),
+    "FORGET_FAILURES": Plan({DELIVERY, ENDPOINT, EVENT, "INDEX deliveries_ready (lane=?)"}),
     "NOTE_EXHAUSTED": Plan({DELIVERY, ENDPOINT, EVENT}),
     "NOTICES": Plan({ENDPOINT}, first_entries=1),  # a table of nothing but what is to be told
     "NOTICES_FORGET": Plan({"PRIMARY KEY (id=?)"}),

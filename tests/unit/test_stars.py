@@ -64,8 +64,8 @@ def holders() -> Iterator[object]:
     yield Claim(claimed=[CLAIMED], more=False, now=1, next_due_at=None, next_start="")
     yield AcceptResult(events=[], claimed=[CLAIMED], waiting=False)
     yield list(held_since([CLAIMED], 0))
-    yield read_endpoint(endpoint_row(ENDPOINT) | {"failures": 0} | dict.fromkeys(
-        ("failing_since", "open_until")
+    yield read_endpoint(endpoint_row(ENDPOINT) | {"failures": 0, "good_rate": 1} | dict.fromkeys(
+        ("failing_since", "open_until", "paced_since")
     ))  # fmt: skip
     yield EndpointInput(url=URL, event_types=["*"], headers={"x-key": HEADER}, secret=SECRET)
     yield EndpointPatch(url=URL, headers={"x-key": HEADER})

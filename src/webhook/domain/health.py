@@ -6,11 +6,18 @@ with each probe that fails. What was leased before the circuit opened is still s
 while it is open does not count, so that many attempts that fail at once open it once. After
 ``ERROR_AFTER_MS`` of nothing but failures, with its circuit open, the endpoint's status becomes
 ``error``.
+
+When it comes back, what has waited meanwhile does not come all at once: from when its circuit opens
+until a success finds nothing ready any more it is paced, at ``PACE_FACTOR`` times its last good
+rate. That is what succeeded each second just before. A success after ``PACE_DOUBLING_MS`` of that
+doubles the rate, so that one which was measured when little was to be sent holds nobody up for
+ever.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 FAILURES_MAX = 10
 CIRCUIT_MS = 5_000
@@ -21,6 +28,15 @@ ERROR_AFTER_MS = 5 * 86_400_000
 # is when it is worth while to claim again.
 RATE_AHEAD_MS = 1_000
 RATE_REFILL_MS = 500
+# The last good rate: successes within so long before the last one, of so many of the endpoint's
+# deliveries at most, no matter how close together as if within a second, and no less than one a
+# second.
+GOOD_RATE_MS = 10_000
+GOOD_RATE_ROWS_MAX = 1_000
+GOOD_RATE_MS_MIN = 1_000
+GOOD_RATE_MIN = 1.0
+PACE_FACTOR = 2.0  # also in migrations/0010_pace.sql
+PACE_DOUBLING_MS = 3_600_000
 # By how much the clocks of claimers may differ, and a claim may be late. What lies further ahead
 # than that was written before a clock was set back, and is not waited for.
 CLOCK_SLIP_MS = 60_000
@@ -41,6 +57,21 @@ def circuit_open(open_until: int | None, now: int) -> bool:
 def failures_after(failures: int, more: int) -> int:
     """Return the failures in a row after some more, of an endpoint whose circuit is not open."""
     return min(failures + more, FAILURES_MAX) if failures < FAILURES_MAX else failures + 1
+
+
+def good_rate(succeeded_at: Sequence[int]) -> float:
+    """Return the successes per second of the last deliveries of an endpoint."""
+    last_at = max(succeeded_at, default=0)
+    recent = [at for at in succeeded_at if at >= last_at - GOOD_RATE_MS]
+    if not recent:
+        return GOOD_RATE_MIN
+    span_ms = max(GOOD_RATE_MS_MIN, last_at - min(recent))
+    return max(GOOD_RATE_MIN, (len(recent) - 1) * 1000 / span_ms)
+
+
+def pace(good: float, limit: float | None) -> float:
+    """Return the starts per second of an endpoint that came back."""
+    return min(PACE_FACTOR * good, limit or math.inf)
 
 
 def rate_start(last_at: int, per_second: float, now: int) -> int:

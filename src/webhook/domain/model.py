@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from webhook.domain.health import FAILURES_MAX
+from webhook.domain.health import FAILURES_MAX, pace
 from webhook.domain.ids import DeliveryRef, key_time_ms
 from webhook.domain.retry import RetryPolicy
 from webhook.domain.secret import SigningSecret
@@ -89,7 +89,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A receiver. ``revision`` rises with every change and guards against lost updates.
 
     ``failures`` in a row, since ``failing_since``, and the end of the open circuit, ``open_until``,
-    are kept by the settles and never by an update; see ``domain/health.py``.
+    are kept by the settles and never by an update; so are its last ``good_rate`` per second and,
+    while it is paced, ``paced_since``. See ``domain/health.py``.
     """
 
     id: str
@@ -114,6 +115,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     failing_since: int | None = None
     open_until: int | None = None
+    good_rate: float = 1.0
+    paced_since: int | None = None
 
     @property
     def active(self) -> bool:
@@ -123,8 +126,15 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def gated(self) -> bool:
         """Whether a limit or its circuit bounds what of it may be under way."""
-        limited = self.concurrency_max is not None or self.rate_limit_per_second is not None
+        limited = self.concurrency_max is not None or self.rate is not None
         return limited or self.failures >= FAILURES_MAX
+
+    @property
+    def rate(self) -> float | None:
+        """The starts per second that its rate limit and its pace give, None if any."""
+        if self.paced_since is None:
+            return self.rate_limit_per_second
+        return pace(self.good_rate, self.rate_limit_per_second)
 
     def live_secrets(self, now: int) -> list[str]:
         """Return the secrets that sign now, newest first."""
@@ -146,6 +156,8 @@ def with_health_of(endpoint: Endpoint, stored: Endpoint) -> Endpoint:
         failures=stored.failures,
         failing_since=stored.failing_since,
         open_until=stored.open_until,
+        good_rate=stored.good_rate,
+        paced_since=stored.paced_since,
     )
 
 

@@ -95,7 +95,7 @@ class Attempt:
 
         Starts that were missed together would else come together.
         """
-        if endpoint.rate_limit_per_second is None:
+        if endpoint.rate is None:
             return True
         start_ms = held.start_ms
         for _ in range(_STARTS_MAX):

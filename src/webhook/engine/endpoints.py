@@ -278,7 +278,7 @@ class EndpointService:
         )
 
     async def _take_start(self, endpoint: Endpoint) -> None:
-        if endpoint.rate_limit_per_second is None:
+        if endpoint.rate is None:
             return
         wait_ms = await self._persistence.delivery_store.take_start(
             endpoint.id, self._clock.now_ms(), PROBE_WAIT_MS

@@ -129,7 +129,9 @@ class WebhookDeliveryStore(Protocol):
         that run and were claimed while it had a limit; of one whose circuit is open nothing, and
         once it has been open one delivery at a time. A ``rate_limit_per_second`` gives each
         delivery its start (``start_in_ms``), none closer to another than the rate's interval and
-        none more than ``RATE_AHEAD_MS`` ahead; the lease then runs from that start.
+        none more than ``RATE_AHEAD_MS`` ahead; the lease then runs from that start. So does its
+        pace, from when its circuit opened until a success finds nothing of it ready any more; the
+        lower one counts.
         """
         ...
 

@@ -286,6 +286,7 @@ class MemoryDeliveryStore(DeliveryLists):
     async def settle(self, settlements: Sequence[Settlement]) -> Settled:
         """Apply settlements to the claims they name; say which were applied."""
         applied: list[Settlement] = []
+        drained = self._rows.drained(settlement.ref.endpoint_id for settlement in settlements)
         for settlement in settlements:
             delivery = self._rows.deliveries.get(settlement.ref)
             if delivery is None or not is_claim_of(settlement, delivery):
@@ -295,7 +296,7 @@ class MemoryDeliveryStore(DeliveryLists):
             applied.append(settlement)
         notices = note_exhausted(self._rows, applied)
         if self._endpoints is not None:
-            notices += note_health(self._rows, self._endpoints, settlements, applied)
+            notices += note_health(self._rows, self._endpoints, settlements, applied, drained)
         return Settled([settlement.ref for settlement in applied], notices)
 
     async def forget_notices(self, ids: Sequence[str]) -> None:

@@ -11,7 +11,13 @@ from webhook.adapters.memory.ordered import SortedKeys
 from webhook.domain.endpoint import tenant_full
 from webhook.domain.errors import Conflict, NotFound
 from webhook.domain.event_types import OperationalEventType
-from webhook.domain.health import FAILURES_MAX, circuit_ms, circuit_open, failures_after
+from webhook.domain.health import (
+    FAILURES_MAX,
+    PACE_DOUBLING_MS,
+    circuit_ms,
+    circuit_open,
+    failures_after,
+)
 from webhook.domain.ids import lane_of
 from webhook.domain.matching import filter_groups, groups_match
 from webhook.domain.model import HEALTHY, Endpoint, EndpointStatus, NewEvent, with_health_of
@@ -79,8 +85,10 @@ class MemoryEndpointStore:
             raise Conflict.at("/external_id", _TAKEN)
         self._take_out(stored)
         if endpoint.active and not stored.active:
-            # Its health begins anew.
-            self._put(msgspec.structs.replace(endpoint, **HEALTHY))
+            # Its health begins anew, but not its pace.
+            paced_since = None if stored.paced_since is None else endpoint.updated_at
+            back = with_health_of(endpoint, stored)
+            self._put(msgspec.structs.replace(back, **HEALTHY, paced_since=paced_since))
             if stored.status is EndpointStatus.ERROR:
                 self._note_activated(endpoint)
         else:
@@ -150,11 +158,11 @@ class MemoryEndpointStore:
         )
         return self._next_transition(endpoint_id)
 
-    def count_failures(self, endpoint_id: str, count: int, now: int) -> None:
-        """Add to an active endpoint's failures in a row."""
+    def count_failures(self, endpoint_id: str, count: int, now: int) -> bool:
+        """Add to an active endpoint's failures in a row; say whether its circuit opens for them."""
         endpoint = self._endpoints.get(endpoint_id)
         if endpoint is None or not endpoint.active or circuit_open(endpoint.open_until, now):
-            return
+            return False
         failures = failures_after(endpoint.failures, count)
         open_ms = circuit_ms(failures)
         since = now if endpoint.failing_since is None else endpoint.failing_since
@@ -164,17 +172,39 @@ class MemoryEndpointStore:
             failing_since=since,
             open_until=None if open_ms is None else now + open_ms,
         )
+        return endpoint.failures < FAILURES_MAX <= failures
 
-    def forget_failures(self, endpoint_id: str) -> int | None:
-        """End an active endpoint's row of failures.
+    def pace(self, endpoint_id: str, rate: float, now: int) -> None:
+        """Pace an endpoint whose circuit opened, by the rate of what succeeded before.
+
+        Of one that was still paced, its pace may have made it less than it was.
+        """
+        endpoint = self._endpoints[endpoint_id]
+        since = endpoint.paced_since
+        if since is not None:
+            rate = max(rate, endpoint.good_rate)
+        self._endpoints[endpoint_id] = msgspec.structs.replace(
+            endpoint, good_rate=rate, paced_since=now if since is None else since
+        )
+
+    def forget_failures(self, endpoint_id: str, now: int, *, drained: bool) -> int | None:
+        """End an active endpoint's row of failures, and its pace once it is ``drained``.
 
         Return the number of this transition, None if it did not close a circuit.
         """
         endpoint = self._endpoints.get(endpoint_id)
-        if endpoint is None or not endpoint.active or not endpoint.failures:
+        if endpoint is None or not endpoint.active:
             return None
-        self._endpoints[endpoint_id] = msgspec.structs.replace(endpoint, **HEALTHY)
-        return self._next_transition(endpoint_id) if endpoint.failures >= FAILURES_MAX else None
+        closes = endpoint.failures >= FAILURES_MAX
+        paced_since, rate = endpoint.paced_since, endpoint.good_rate
+        if closes:
+            paced_since = now
+        elif paced_since is not None and now >= paced_since + PACE_DOUBLING_MS:
+            paced_since, rate = now, 2 * rate
+        self._endpoints[endpoint_id] = msgspec.structs.replace(
+            endpoint, **HEALTHY, good_rate=rate, paced_since=None if drained else paced_since
+        )
+        return self._next_transition(endpoint_id) if closes else None
 
     def _next_transition(self, endpoint_id: str) -> int:
         self._transitions[endpoint_id] += 1

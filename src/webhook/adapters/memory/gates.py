@@ -39,9 +39,9 @@ class Gates:
             rooms.append(endpoint.concurrency_max - under_way)
         if endpoint.failures >= FAILURES_MAX:
             rooms.append(0 if circuit_open(endpoint.open_until, now) else 1 - under_way)
-        if endpoint.rate_limit_per_second is not None:
-            next_at = self.next_start_at(endpoint, now)
-            rooms.append(rate_starts(next_at, endpoint.rate_limit_per_second, now))
+        rate = endpoint.rate
+        if rate is not None:
+            rooms.append(rate_starts(self.next_start_at(endpoint, now), rate, now))
         return min(rooms)
 
     def opens_at(self, endpoint: Endpoint, now: int) -> int | None:
@@ -56,14 +56,14 @@ class Gates:
 
     def next_start_at(self, endpoint: Endpoint, now: int) -> int:
         """Return the next start that the endpoint's rate gives; ``now`` without a rate."""
-        if endpoint.rate_limit_per_second is None:
-            return now
-        last_at = self._last_start_at.get(endpoint.id, 0)
-        return rate_start(last_at, endpoint.rate_limit_per_second, now)
+        rate = endpoint.rate
+        return (
+            now if rate is None else rate_start(self._last_start_at.get(endpoint.id, 0), rate, now)
+        )
 
     def starts(self, endpoint: Endpoint | None, now: int) -> Iterator[int]:
         """Yield the starts that the endpoint's rate gives one after the other."""
-        per_second = None if endpoint is None else endpoint.rate_limit_per_second
+        per_second = None if endpoint is None else endpoint.rate
         if endpoint is None or per_second is None:
             yield from itertools.repeat(now)
             return
@@ -73,7 +73,7 @@ class Gates:
 
     def note_start(self, endpoint: Endpoint, start_at: int) -> None:
         """Note that a start was given, where the endpoint has a rate."""
-        if endpoint.rate_limit_per_second is not None:
+        if endpoint.rate is not None:
             last_at = self._last_start_at.get(endpoint.id, 0)
             slipped = last_at > start_at + CLOCK_SLIP_MS
             self._last_start_at[endpoint.id] = start_at if slipped else max(last_at, start_at)

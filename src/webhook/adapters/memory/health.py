@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from webhook.adapters.memory.endpoints import MemoryEndpointStore
 from webhook.adapters.memory.rows import Rows
 from webhook.domain.event_types import OperationalEventType
-from webhook.domain.health import ERROR_AFTER_MS
-from webhook.domain.ids import lane_of
+from webhook.domain.health import ERROR_AFTER_MS, good_rate
+from webhook.domain.ids import DeliveryRef, lane_of
 from webhook.domain.lifecycle import GONE_REASON, Settlement
 from webhook.domain.model import DeliveryState, Endpoint
 from webhook.domain.notice import FAILING_REASON, SUCCESS_REASON, Notice
@@ -34,19 +33,20 @@ def note_health(
     endpoints: MemoryEndpointStore,
     settlements: Sequence[Settlement],
     applied: Sequence[Settlement],
+    drained: Collection[str],
 ) -> list[Notice]:
     """Disable, count and forget as the applied settlements of one call say, in that order.
 
-    Return what is to be told of it.
+    Of the ``drained`` endpoints nothing was ready before. Return what is to be told of it.
     """
     failed_at = max((s.failed_at or 0 for s in settlements), default=0)
-    failures: Counter[str] = Counter()
+    failures: dict[str, list[DeliveryRef]] = {}
     disabling: dict[str, list[_Cause]] = {}
     succeeded: dict[str, list[_Cause]] = {}
     for settlement in applied:
         endpoint_id = settlement.ref.endpoint_id
         if settlement.failed_at is not None:
-            failures[endpoint_id] += 1
+            failures.setdefault(endpoint_id, []).append(settlement.ref)
         reason = _reason_to_disable(endpoints.find(None, endpoint_id), settlement, failed_at)
         if reason is not None:
             disabling.setdefault(endpoint_id, []).append((reason, settlement))
@@ -58,15 +58,26 @@ def note_health(
         if number is not None:
             kind = OperationalEventType.ENDPOINT_DISABLED
             noted += _noted(rows, kind, causes, number=number, at=failed_at)
-    for endpoint_id, count in failures.items():
-        endpoints.count_failures(endpoint_id, count, failed_at)
+    _count_failures(rows, endpoints, failures, failed_at)
     for endpoint_id, causes in succeeded.items():
-        number = endpoints.forget_failures(endpoint_id)
+        at = max(settlement.completed_at or 0 for _, settlement in causes)
+        number = endpoints.forget_failures(endpoint_id, at, drained=endpoint_id in drained)
         if number is not None:
-            at = max(settlement.completed_at or 0 for _, settlement in causes)
             kind = OperationalEventType.ENDPOINT_RECOVERED
             noted += _noted(rows, kind, causes, number=number, at=at)
     return noted
+
+
+def _count_failures(
+    rows: Rows,
+    endpoints: MemoryEndpointStore,
+    failures: Mapping[str, Sequence[DeliveryRef]],
+    failed_at: int,
+) -> None:
+    for endpoint_id, refs in failures.items():
+        if endpoints.count_failures(endpoint_id, len(refs), failed_at):
+            succeeded_at = rows.succeeded_before(max(refs))
+            endpoints.pace(endpoint_id, good_rate(succeeded_at), failed_at)
 
 
 def _reason_to_disable(

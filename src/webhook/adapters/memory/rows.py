@@ -6,11 +6,15 @@ lanes that a claim walks (ready) and the agenda of what becomes ready by itself 
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
+
 import msgspec
 
 from webhook.adapters.memory.endpoints import MemoryEndpointStore
 from webhook.adapters.memory.lines import Lines
 from webhook.adapters.memory.ordered import Agenda, SortedKeys
+from webhook.domain.health import GOOD_RATE_ROWS_MAX
 from webhook.domain.ids import DeliveryRef, lane_of
 from webhook.domain.model import (
     DEAD_STATES,
@@ -190,6 +194,19 @@ class Rows:
         """Return the ready delivery of the endpoint's oldest event, None if it has none."""
         first = self._ready[endpoint_id].first()
         return None if first is None else self.deliveries[DeliveryRef(endpoint_id, first[1])]
+
+    def drained(self, endpoint_ids: Iterable[str]) -> set[str]:
+        """Return those endpoints of which nothing is ready."""
+        return {endpoint_id for endpoint_id in endpoint_ids if not self._ready.get(endpoint_id)}
+
+    def succeeded_before(self, ref: DeliveryRef) -> list[int]:
+        """Return when those among the last deliveries up to this one succeeded that did."""
+        keys = self.keys_of_endpoint[ref.endpoint_id].before(ref.key)
+        last = (
+            self.deliveries[DeliveryRef(ref.endpoint_id, key)]
+            for key in itertools.islice(keys, GOOD_RATE_ROWS_MAX)
+        )
+        return [d.completed_at or 0 for d in last if d.state is DeliveryState.SUCCESS]
 
     def seen(self, delivery: Delivery) -> Delivery:
         """Return a delivery as it reads: what waits for a removed endpoint is canceled."""

@@ -218,4 +218,15 @@ END""",
         "0009_payloads.sql",
         ("""CREATE INDEX events_erased ON events (tenant, key) WHERE payload = ''""",),
     ),
+    (
+        "0010_pace.sql",
+        (
+            """ALTER TABLE endpoints ADD COLUMN good_rate REAL NOT NULL DEFAULT 1""",
+            """ALTER TABLE endpoints ADD COLUMN paced_since INTEGER""",
+            """ALTER TABLE endpoints ADD COLUMN rate REAL AS (iif(
+  paced_since IS NULL, rate_limit_per_second,
+  min(coalesce(rate_limit_per_second, 2 * good_rate), 2 * good_rate)
+)) VIRTUAL""",
+        ),
+    ),
 )

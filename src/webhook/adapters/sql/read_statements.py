@@ -19,7 +19,7 @@ from webhook.ports import SCAN_ROWS_MAX
 
 ENDPOINT_COLUMNS = """p.id, p.tenant, p.external_id, p.status, p.timeout_ms, p.settings, p.headers,
   p.secrets, p.revision, p.created_at, p.updated_at, p.concurrency_max, p.rate_limit_per_second,
-  p.failures, p.failing_since, p.open_until"""
+  p.failures, p.failing_since, p.open_until, p.good_rate, p.paced_since"""
 
 # A row whose tenant has too many gets no id, which undoes all: the count is in the transaction.
 # Only a tenant's first row of the call counts. ?2 null is no limit.
@@ -102,7 +102,8 @@ ON CONFLICT (tenant, pattern, lane) DO UPDATE SET filters = excluded.filters
 """
 
 # ?1: the endpoint's row. Changes nothing unless the stored revision is the one before. An endpoint
-# that comes back begins anew with its health; endpoints_notice notes that one in error recovered.
+# that comes back begins anew with its health, but not with its pace; endpoints_notice
+# notes that one in error recovered.
 _COMES_BACK = "p.status <> 'active' AND j.value ->> 'status' = 'active'"
 _RECOVERS = f"({_COMES_BACK} AND p.status = 'error')"
 ENDPOINT_UPDATE = f"""
@@ -113,6 +114,8 @@ UPDATE endpoints AS p SET
   failures = iif({_COMES_BACK}, 0, p.failures),
   failing_since = iif({_COMES_BACK}, NULL, p.failing_since),
   open_until = iif({_COMES_BACK}, NULL, p.open_until),
+  paced_since = iif({_COMES_BACK} AND p.paced_since IS NOT NULL,
+    j.value ->> 'updated_at', p.paced_since),
   transitions = p.transitions + {_RECOVERS},
   transition = iif({_RECOVERS}, json_object(
     'type', '{OperationalEventType.ENDPOINT_RECOVERED.value}', 'at', j.value ->> 'updated_at',

@@ -61,6 +61,8 @@ class EndpointRow(msgspec.Struct):
     failures: int
     failing_since: int | None
     open_until: int | None
+    good_rate: float
+    paced_since: int | None
 
     def __repr__(self) -> str:
         """Hide what its columns hold from logs."""
@@ -152,6 +154,8 @@ def read_endpoint(row: Row) -> EndpointRow:
         failures=row["failures"],
         failing_since=row["failing_since"],
         open_until=row["open_until"],
+        good_rate=row["good_rate"],
+        paced_since=row["paced_since"],
     )
 
 
@@ -193,6 +197,8 @@ def endpoint_of(
         failures=row.failures,
         failing_since=row.failing_since,
         open_until=row.open_until,
+        good_rate=row.good_rate,
+        paced_since=row.paced_since,
     )
 
 

@@ -14,6 +14,11 @@ from webhook.domain.health import (
     CIRCUIT_MS_MAX,
     CLOCK_SLIP_MS,
     FAILURES_MAX,
+    GOOD_RATE_MIN,
+    GOOD_RATE_MS,
+    GOOD_RATE_MS_MIN,
+    GOOD_RATE_ROWS_MAX,
+    PACE_DOUBLING_MS,
 )
 from webhook.domain.lifecycle import GONE_REASON
 from webhook.domain.notice import FAILING_REASON, SUCCESS_REASON
@@ -112,8 +117,23 @@ RETURNING lane || ':' || transitions AS id, lane, tenant, transition AS body,
 
 # ?1 as above, ?2 now. Failures in a row, and the circuit: at FAILURES_MAX of them nothing is sent
 # for a while, which doubles with each probe that fails. What fails while it is open began before
-# and does not count, so that many attempts at once open it once.
+# and does not count, so that many attempts at once open it once. When it opens, the endpoint is
+# paced by its last good rate, worked out of the deliveries before the one that failed; of one that
+# was still paced, its pace may have made it less than it was.
 _FAILURES = f"iif(failures < {FAILURES_MAX}, min(failures + f.count, {FAILURES_MAX}), failures + 1)"
+_GOOD_RATE = f"""max({GOOD_RATE_MIN}, iif(paced_since IS NULL, 0, good_rate), coalesce((
+      SELECT (count(*) - 1) * 1000.0 / max({GOOD_RATE_MS_MIN}, max(at) - min(at))
+      FROM (
+        SELECT completed_at AS at, max(completed_at) OVER () AS last_at
+        FROM (
+          SELECT state, completed_at FROM deliveries
+          WHERE lane = f.lane AND key < f.key ORDER BY key DESC LIMIT {GOOD_RATE_ROWS_MAX}
+        )
+        WHERE state = 'success'
+      )
+      WHERE at >= last_at - {GOOD_RATE_MS}
+    ), 0))"""
+_OPENS = f"failures < {FAILURES_MAX} AND {_FAILURES} >= {FAILURES_MAX}"
 COUNT_FAILURES = f"""
 UPDATE endpoints SET
   failures = {_FAILURES},
@@ -123,9 +143,11 @@ UPDATE endpoints SET
     ?2 + min({CIRCUIT_MS_MAX}, {CIRCUIT_MS} << min(
       {_FAILURES} - {FAILURES_MAX}, {CIRCUIT_DOUBLINGS_MAX}
     ))
-  )
+  ),
+  good_rate = iif({_OPENS}, {_GOOD_RATE}, good_rate),
+  paced_since = iif({_OPENS}, coalesce(paced_since, ?2), paced_since)
 FROM (
-  SELECT d.lane AS lane, count(*) AS count
+  SELECT d.lane AS lane, count(*) AS count, max(d.key) AS key
   {_WILL_APPLY}
   WHERE s.value ->> 'failed_at' IS NOT NULL
   GROUP BY d.lane
@@ -137,11 +159,23 @@ WHERE endpoints.lane = f.lane AND NOT (
 
 # ?1 as above, ?2: [lane] of those that succeeded. A success ends a row of failures; where there was
 # none, nothing is written, and nothing read but the endpoint. endpoints_notice notes that a circuit
-# closed.
+# closed. The endpoint stays paced until nothing of it is ready; now and then its rate doubles.
 _SUCCESS_OF = "WHERE d.lane = p.lane AND s.value ->> 'state' = 'success'"
+_SUCCEEDED_AT = f"(SELECT max(s.value ->> 'completed_at') {_APPLIED} {_SUCCESS_OF})"
+_DRAINED = """NOT EXISTS (
+    SELECT 1 FROM deliveries AS r INDEXED BY deliveries_ready
+    WHERE r.state = 'ready' AND r.lane = p.lane
+  )"""
+_DOUBLES = f"({_SUCCEEDED_AT} >= p.paced_since + {PACE_DOUBLING_MS})"
 FORGET_FAILURES = f"""
 UPDATE endpoints AS p SET
   failures = 0, failing_since = NULL, open_until = NULL,
+  paced_since = CASE
+    WHEN {_DRAINED} THEN NULL
+    WHEN p.failures >= {FAILURES_MAX} OR {_DOUBLES} THEN {_SUCCEEDED_AT}
+    ELSE p.paced_since
+  END,
+  good_rate = p.good_rate * iif(p.failures < {FAILURES_MAX} AND {_DOUBLES}, 2, 1),
   transitions = p.transitions + (p.failures >= {FAILURES_MAX}),
   transition = iif(p.failures < {FAILURES_MAX}, NULL, (
     SELECT json_object(
@@ -153,7 +187,8 @@ UPDATE endpoints AS p SET
     )
     WHERE cause IS NOT NULL
   ))
-WHERE p.lane IN (SELECT value FROM json_each(?2)) AND p.failures > 0 AND p.status = 'active'
+WHERE p.lane IN (SELECT value FROM json_each(?2)) AND p.status = 'active'
+  AND (p.failures > 0 OR p.paced_since IS NOT NULL AND ({_DRAINED} OR {_DOUBLES}))
   AND EXISTS (SELECT 1 {_APPLIED} {_SUCCESS_OF})
 RETURNING lane || ':' || transitions AS id, lane, tenant, transition AS body,
   settings ->> 'url' AS url

@@ -31,12 +31,13 @@ _ENDPOINT = """json_object(
     'secrets', json(p.secrets), 'revision', p.revision, 'created_at', p.created_at,
     'updated_at', p.updated_at, 'concurrency_max', p.concurrency_max,
     'rate_limit_per_second', p.rate_limit_per_second, 'failures', p.failures,
-    'failing_since', p.failing_since, 'open_until', p.open_until)"""
+    'failing_since', p.failing_since, 'open_until', p.open_until,
+    'good_rate', p.good_rate, 'paced_since', p.paced_since)"""
 
-# Whether endpoint p has a limit or keeps failing, so that what of it is under way must be known.
+# Whether endpoint p has a limit, is paced or keeps failing, so that what of it is under way must be
+# known.
 _GATED = f"""(
-    p.concurrency_max IS NOT NULL OR p.rate_limit_per_second IS NOT NULL
-    OR p.failures >= {FAILURES_MAX}
+    p.concurrency_max IS NOT NULL OR p.rate IS NOT NULL OR p.failures >= {FAILURES_MAX}
   )"""
 _SENDING = "NOT EXISTS (SELECT 1 FROM switches WHERE name = 'sending_paused')"
 
@@ -207,9 +208,10 @@ RECURSIVE lanes (lane, lap) AS (
 )"""
 
 # How many more of lane l a claim may take: under its concurrency, one at a time once its circuit
-# has opened, and as many starts as its rate gives within RATE_AHEAD_MS. What is under way is
-# counted from the leases that run, so a crash leaves no wrong count. Only gated endpoints read it.
-# What lies too far ahead was written before the clock was set back, and bars nobody.
+# has opened, and as many starts as its rate (limit or pace) gives within RATE_AHEAD_MS. What is
+# under way is counted from the leases that run, so a crash leaves no wrong count. Only gated
+# endpoints read it. What lies too far ahead was written before the clock was set back, and bars
+# nobody.
 _UNDER_WAY = f"""(
       SELECT count(*) FROM deliveries INDEXED BY deliveries_gated
       WHERE state = 'leased' AND gated = 1 AND lane = l.lane AND due_at > {NOW}
@@ -218,14 +220,14 @@ _OPEN = f"""(
       p.open_until > {NOW} AND p.open_until <= {NOW} + {CIRCUIT_MS_MAX + CLOCK_SLIP_MS}
     )"""
 RATE_START = f"""iif(p.rate_last_at > {NOW} + {CLOCK_SLIP_MS}, {NOW}, max(
-      {NOW}, CAST(p.rate_last_at + 1000.0 / p.rate_limit_per_second + 0.999 AS INTEGER)
+      {NOW}, CAST(p.rate_last_at + 1000.0 / p.rate + 0.999 AS INTEGER)
     ))"""
 _GATE = f"""iif(NOT coalesce({_GATED}, false), {GATE_OPEN}, min(
     coalesce(p.concurrency_max - {_UNDER_WAY}, {GATE_OPEN}),
     iif(p.failures < {FAILURES_MAX}, {GATE_OPEN}, iif({_OPEN}, 0, 1 - {_UNDER_WAY})),
-    iif(p.rate_limit_per_second IS NULL, {GATE_OPEN}, iif(
+    iif(p.rate IS NULL, {GATE_OPEN}, iif(
       {RATE_START} > {NOW} + {RATE_AHEAD_MS}, 0, 1 + CAST(
-        ({NOW} + {RATE_AHEAD_MS} - {RATE_START}) * p.rate_limit_per_second / 1000.0 AS INTEGER
+        ({NOW} + {RATE_AHEAD_MS} - {RATE_START}) * p.rate / 1000.0 AS INTEGER
       )
     ))
   ))"""
@@ -238,12 +240,11 @@ WITH {WALK},
 candidates (lane, key, size, gated, start_at) AS (
   SELECT
     o.lane, k.value ->> 0, k.value ->> 1, o.gated,
-    CAST(o.start_at + k.key * 1000.0 / o.rate_limit_per_second + 0.999 AS INTEGER)
+    CAST(o.start_at + k.key * 1000.0 / o.rate + 0.999 AS INTEGER)
   -- The limit keeps this a query of its own, which works out a lane's room once and not per row.
   FROM (
     SELECT
-      l.lane AS lane, iif({_GATED}, 1, NULL) AS gated, {RATE_START} AS start_at,
-      p.rate_limit_per_second AS rate_limit_per_second,
+      l.lane AS lane, iif({_GATED}, 1, NULL) AS gated, {RATE_START} AS start_at, p.rate AS rate,
       min(
         ?5 - coalesce((SELECT h.value FROM json_each(?6) AS h WHERE h.key = l.lane), 0), {_GATE}
       ) AS room
@@ -319,10 +320,10 @@ FROM (
 # beside that, for whoever did not get it.
 TAKE_START = f"""
 UPDATE endpoints AS p SET rate_last_at = {RATE_START}
-WHERE p.lane = ?2 AND p.rate_limit_per_second IS NOT NULL AND {RATE_START} <= {NOW} + ?3
+WHERE p.lane = ?2 AND p.rate IS NOT NULL AND {RATE_START} <= {NOW} + ?3
 RETURNING rate_last_at - {NOW} AS start_in_ms
 """
 NEXT_START = f"""
 SELECT {RATE_START} - {NOW} AS start_in_ms FROM endpoints AS p
-WHERE p.lane = ?2 AND p.rate_limit_per_second IS NOT NULL
+WHERE p.lane = ?2 AND p.rate IS NOT NULL
 """
