@@ -37,11 +37,14 @@ from .stores import Maker, opened
 
 async def _succeed(store: WebhookPersistence, count: int, every_ms: int, at: int = T0) -> int:
     """Let one event after the other arrive; return when the next one would."""
-    for place in range(count):
-        now = at + place * every_ms
-        await emit(store, new_event(at=now), now=now)
-        for each in (await claim(store, now)).claimed:
-            await settle(store, succeeded(each.delivery, now))
+    times = [at + place * every_ms for place in range(count)]
+    await emit(store, *(new_event(at=each) for each in times), now=at)
+    claimed = (await claim(store, times[-1], limit=count, per_endpoint=count)).claimed
+    assert len(claimed) == count
+    await settle(
+        store,
+        *(succeeded(one.delivery, now) for one, now in zip(claimed, times, strict=True)),
+    )
     return at + count * every_ms
 
 
@@ -61,9 +64,11 @@ async def _drain(store: WebhookPersistence, at: int, until: int) -> list[int]:
     """Let what is claimed every half second succeed; return the starts that it was given."""
     starts: list[int] = []
     for now in range(at, until, SECOND_MS // 2):
-        for each in (await claim(store, now)).claimed:
-            starts.append(now + each.start_in_ms)
-            await settle(store, succeeded(each.delivery, starts[-1]))
+        claimed = (await claim(store, now)).claimed
+        times = [now + each.start_in_ms for each in claimed]
+        starts += times
+        outcomes = zip(claimed, times, strict=True)
+        await settle(store, *(succeeded(each.delivery, start) for each, start in outcomes))
     return starts
 
 
@@ -192,6 +197,29 @@ async def test_a_pace_that_has_gone_well_for_an_hour_doubles(joint_maker: Maker)
         await settle(store, succeeded(later.delivery, due_at + 1))
         found = await stored(store, endpoint)
         assert (found.good_rate, found.paced_since) == (20.0, due_at)
+
+
+async def test_a_clock_that_was_set_back_does_not_keep_the_pace_down(joint_maker: Maker) -> None:
+    async with opened(joint_maker) as store:
+        endpoint, back_at = await _paced(store, 100)
+        [first, second, *_] = (await claim(store, back_at)).claimed
+        earlier = back_at - PACE_DOUBLING_MS
+        await settle(store, succeeded(first.delivery, earlier + 1))
+        assert (await stored(store, endpoint)).paced_since == back_at
+        await settle(store, succeeded(second.delivery, earlier))
+        found = await stored(store, endpoint)
+        assert (found.good_rate, found.paced_since) == (20.0, earlier)
+
+
+async def test_a_pace_ends_that_has_become_as_great_as_any(joint_maker: Maker) -> None:
+    async with opened(joint_maker) as store:
+        endpoint, back_at = await _paced(store, 100)
+        claimed = (await claim(store, back_at)).claimed
+        rates = []
+        for hour, each in enumerate(claimed[:8], start=1):
+            await settle(store, succeeded(each.delivery, back_at + hour * PACE_DOUBLING_MS))
+            rates.append((await stored(store, endpoint)).rate)
+        assert rates == [40.0, 80.0, 160.0, 320.0, 640.0, 1280.0, 2560.0, None]
 
 
 @pytest.mark.parametrize("status", [EndpointStatus.INACTIVE, EndpointStatus.SUSPENDED])

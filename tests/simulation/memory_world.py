@@ -21,6 +21,7 @@ from webhook.adapters.memory import (
     MemoryEndpointStore,
     MemoryRecoveryStore,
 )
+from webhook.domain.health import FAILURES_MAX
 from webhook.domain.ids import DeliveryRef
 from webhook.domain.model import Delivery
 from webhook.domain.recovery import Recovery
@@ -51,7 +52,8 @@ class MemoryEndpoints:
                 e.retry,
                 e.timeout_ms,
                 e.concurrency_max,
-                e.rate_limit_per_second,
+                e.rate,
+                e.failures >= FAILURES_MAX,
                 e.ordering_on_failure.value,
             )
             for e in self.inner._endpoints.values()

@@ -23,6 +23,7 @@ from webhook.adapters.sql.deliveries import SqlDeliveryStore
 from webhook.adapters.sql.persistence import create_sql_persistence
 from webhook.adapters.sql.recovery import SqlRecoveryStore
 from webhook.adapters.sql.rows import read_delivery
+from webhook.domain.health import FAILURES_MAX
 from webhook.domain.ids import DeliveryRef, endpoint_of_lane
 from webhook.domain.model import Delivery
 from webhook.domain.recovery import Recovery, RecoveryRange
@@ -104,7 +105,7 @@ class SqliteWorld:
             return self._apart.look()
         rows = self._database.execute(_ENDPOINTS)
         found = []
-        for endpoint_id, tenant, status, text, timeout_ms, concurrency, rate in rows:
+        for endpoint_id, tenant, status, text, timeout_ms, concurrency, rate, failures in rows:
             settings = msgspec.json.decode(text)
             found.append(
                 StoredEndpoint(
@@ -118,6 +119,7 @@ class SqliteWorld:
                     timeout_ms,
                     concurrency,
                     rate,
+                    failures >= FAILURES_MAX,
                     settings.get("ordering_on_failure", "continue"),
                 )
             )
@@ -167,7 +169,7 @@ _EVENTS = """SELECT tenant, key, targets, payload FROM events
 WHERE coalesce(name, '') NOT LIKE 'notice:%'"""
 _TOLD = "SELECT key, name FROM events WHERE name LIKE 'notice:%'"
 _ENDPOINTS = """SELECT id, tenant, status, settings,
-timeout_ms, concurrency_max, rate_limit_per_second FROM endpoints"""
+timeout_ms, concurrency_max, rate, failures FROM endpoints"""
 
 
 def _ref(place: tuple[str, str]) -> DeliveryRef:

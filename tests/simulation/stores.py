@@ -52,7 +52,9 @@ class StoredEndpoint(msgspec.Struct, frozen=True):
     retry: RetryPolicy | None
     timeout_ms: int | None
     concurrency_max: int | None
-    rate_limit_per_second: float | None
+    # Starts per second, by its limit and its pace; and whether it failed so often that it is tried.
+    rate: float | None
+    failing: bool
     ordering_on_failure: str = "continue"
 
 

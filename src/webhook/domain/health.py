@@ -11,7 +11,7 @@ When it comes back, what has waited meanwhile does not come all at once: from wh
 until a success finds nothing ready any more it is paced, at ``PACE_FACTOR`` times its last good
 rate. That is what succeeded each second just before. A success after ``PACE_DOUBLING_MS`` of that
 doubles the rate, so that one which was measured when little was to be sent holds nobody up for
-ever.
+ever; and when it is as great as any that can be measured, the pace ends.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ GOOD_RATE_MS = 10_000
 GOOD_RATE_ROWS_MAX = 1_000
 GOOD_RATE_MS_MIN = 1_000
 GOOD_RATE_MIN = 1.0
+GOOD_RATE_MAX = GOOD_RATE_ROWS_MAX * 1_000 / GOOD_RATE_MS_MIN
 PACE_FACTOR = 2.0  # also in migrations/0010_pace.sql
 PACE_DOUBLING_MS = 3_600_000
 # By how much the clocks of claimers may differ, and a claim may be late. What lies further ahead
@@ -67,6 +68,14 @@ def good_rate(succeeded_at: Sequence[int]) -> float:
         return GOOD_RATE_MIN
     span_ms = max(GOOD_RATE_MS_MIN, last_at - min(recent))
     return max(GOOD_RATE_MIN, (len(recent) - 1) * 1000 / span_ms)
+
+
+def pace_doubles(paced_since: int | None, now: int) -> bool:
+    """Whether an endpoint was paced for so long that it may be faster.
+
+    A clock that was set back by as much leaves it to nobody to wait for the time before.
+    """
+    return paced_since is not None and abs(now - paced_since) >= PACE_DOUBLING_MS
 
 
 def pace(good: float, limit: float | None) -> float:

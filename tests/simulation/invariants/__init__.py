@@ -18,6 +18,7 @@ from tests.simulation.invariants.limits import (
     NoMoreIsLeasedThanAllowed,
     NothingIsClaimedWhileSendingIsPaused,
     StartsKeepTheirDistance,
+    WhoFailedIsPaced,
 )
 from tests.simulation.invariants.log import TheLogTellsWhatHappened
 from tests.simulation.invariants.ordering import OneAfterTheOther
@@ -49,6 +50,7 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     RequestsFollowTheirEndpoint,
     NoMoreIsLeasedThanAllowed,
     StartsKeepTheirDistance,
+    WhoFailedIsPaced,
     NothingIsClaimedWhileSendingIsPaused,
     EveryEventIsStoredOnce,
     EveryRequestIsRecorded,

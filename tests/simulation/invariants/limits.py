@@ -1,4 +1,7 @@
-"""What is leased keeps to its endpoint's limits, and starts are never closer than a rate allows."""
+"""What is leased keeps to its endpoint's limits, and starts are never closer than a rate allows.
+
+The rate is that of its limit, or its pace after its circuit opened.
+"""
 
 # ruff: noqa: ARG002 - an invariant is told more than it needs
 from __future__ import annotations
@@ -34,7 +37,7 @@ class NoMoreIsLeasedThanAllowed(Invariant):
             return
         endpoint = self.world.history.endpoints[change.ref.endpoint_id]
         limited = self._limited.setdefault(endpoint.id, set())
-        if endpoint.concurrency_max is None and endpoint.rate_limit_per_second is None:
+        if endpoint.concurrency_max is None and endpoint.rate is None:
             limited.discard(change.ref)
             return
         if change.call != "claim":
@@ -61,7 +64,7 @@ class StartsKeepTheirDistance(Invariant):
 
     def requested(self, request: Request, payload: str) -> None:
         since_s, endpoint = self.world.history.versions[request.ref.endpoint_id][-1]
-        rate = endpoint.rate_limit_per_second
+        rate = endpoint.rate
         asked_s = request.started_s if request.lease is None else request.lease.asked_s
         if asked_s <= since_s:
             # It was given its start by the settings of before.
@@ -82,6 +85,35 @@ class StartsKeepTheirDistance(Invariant):
         if self.world.store_clock is not None:
             return self.options.slow_store or self.options.clock_jumps
         return any(jump_s > since_s - 2 * SLOW_S_MAX - 1 for jump_s in history.jumps_s)
+
+
+class WhoFailedIsPaced(Invariant):
+    """From when its circuit opens until something succeeds while nothing of it is ready."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._failing: set[str] = set()
+        self._changed: set[DeliveryRef] = set()
+
+    def changed(self, change: Change) -> None:
+        self._changed.add(change.ref)
+
+    def called(self, call: str, store_at: int) -> None:
+        for endpoint in self.world.history.endpoints.values():
+            waits = endpoint.failing or (endpoint.id in self._failing and self._waits(endpoint.id))
+            if waits and endpoint.rate is None:
+                self.world.fail(
+                    f"{self.world.endpoint_name(endpoint.id)} is not paced after {call}"
+                )
+            (self._failing.add if endpoint.failing else self._failing.discard)(endpoint.id)
+        self._changed.clear()
+
+    def _waits(self, endpoint_id: str) -> bool:
+        return any(
+            ref.endpoint_id == endpoint_id and delivery.state is DeliveryState.READY
+            for ref, delivery in self.world.history.deliveries.items()
+            if ref not in self._changed
+        )
 
 
 class NothingIsClaimedWhileSendingIsPaused(Invariant):

@@ -74,6 +74,31 @@ async def test_many_failures_of_one_settle_write_their_endpoint_once() -> None:
     assert bench.db.rows_written == 2 * 5 + 1
 
 
+async def test_an_outage_costs_a_bounded_look_back_and_its_pace_what_a_rate_costs() -> None:
+    read, written = [], {}
+    for waiting in (1, 20):
+        bench = await bench_with()
+        await bench.accept(FAILURES_MAX + 1 + waiting)
+        claimed = (await bench.claim(limit=FAILURES_MAX)).claimed
+        await bench.exhaust([one.delivery for one in claimed])
+        # Each is a dead letter: its row, its place among those, its notice.
+        written["opens"] = bench.db.rows_written - 3 * FAILURES_MAX
+        await env.DB.prepare("UPDATE endpoints SET open_until = 0").run()
+        [probe] = (await bench.claim()).claimed
+        written["probe"] = bench.db.rows_written
+        await bench.succeed([probe])
+        await env.DB.prepare("UPDATE endpoints SET rate_last_at = 0").run()
+        [paced] = (await bench.claim(limit=1)).claimed
+        written["paced"] = bench.db.rows_written
+        await bench.succeed([paced])
+        read.append(bench.db.rows_read)
+        written["settle"] = bench.db.rows_written
+        # The last of what waited ends the pace, in its endpoint's row.
+        assert written == {"opens": 1, "probe": 4, "paced": 4, "settle": 1 + (waiting == 1)}
+    print("rows written by an outage:", written, "read by a paced settle, 1 or 20 waiting:", read)
+    assert abs(read[1] - read[0]) <= 2
+
+
 HELD_BACK: dict[str, dict[str, Any]] = {
     "full": {"concurrency_max": 1},
     "rated": {"rate_limit_per_second": 0.01},

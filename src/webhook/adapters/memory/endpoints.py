@@ -13,10 +13,11 @@ from webhook.domain.errors import Conflict, NotFound
 from webhook.domain.event_types import OperationalEventType
 from webhook.domain.health import (
     FAILURES_MAX,
-    PACE_DOUBLING_MS,
+    GOOD_RATE_MAX,
     circuit_ms,
     circuit_open,
     failures_after,
+    pace_doubles,
 )
 from webhook.domain.ids import lane_of
 from webhook.domain.matching import filter_groups, groups_match
@@ -199,8 +200,8 @@ class MemoryEndpointStore:
         paced_since, rate = endpoint.paced_since, endpoint.good_rate
         if closes:
             paced_since = now
-        elif paced_since is not None and now >= paced_since + PACE_DOUBLING_MS:
-            paced_since, rate = now, 2 * rate
+        elif pace_doubles(paced_since, now):
+            paced_since, rate = None if rate >= GOOD_RATE_MAX else now, 2 * rate
         self._endpoints[endpoint_id] = msgspec.structs.replace(
             endpoint, **HEALTHY, good_rate=rate, paced_since=None if drained else paced_since
         )

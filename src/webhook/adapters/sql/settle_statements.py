@@ -14,6 +14,7 @@ from webhook.domain.health import (
     CIRCUIT_MS_MAX,
     CLOCK_SLIP_MS,
     FAILURES_MAX,
+    GOOD_RATE_MAX,
     GOOD_RATE_MIN,
     GOOD_RATE_MS,
     GOOD_RATE_MS_MIN,
@@ -159,20 +160,22 @@ WHERE endpoints.lane = f.lane AND NOT (
 
 # ?1 as above, ?2: [lane] of those that succeeded. A success ends a row of failures; where there was
 # none, nothing is written, and nothing read but the endpoint. endpoints_notice notes that a circuit
-# closed. The endpoint stays paced until nothing of it is ready; now and then its rate doubles.
+# closed. The endpoint stays paced until nothing of it is ready. Its rate doubles each so many ms,
+# until it is as great as any that can be measured.
 _SUCCESS_OF = "WHERE d.lane = p.lane AND s.value ->> 'state' = 'success'"
 _SUCCEEDED_AT = f"(SELECT max(s.value ->> 'completed_at') {_APPLIED} {_SUCCESS_OF})"
 _DRAINED = """NOT EXISTS (
     SELECT 1 FROM deliveries AS r INDEXED BY deliveries_ready
     WHERE r.state = 'ready' AND r.lane = p.lane
   )"""
-_DOUBLES = f"({_SUCCEEDED_AT} >= p.paced_since + {PACE_DOUBLING_MS})"
+_DOUBLES = f"(abs({_SUCCEEDED_AT} - p.paced_since) >= {PACE_DOUBLING_MS})"
 FORGET_FAILURES = f"""
 UPDATE endpoints AS p SET
   failures = 0, failing_since = NULL, open_until = NULL,
   paced_since = CASE
     WHEN {_DRAINED} THEN NULL
-    WHEN p.failures >= {FAILURES_MAX} OR {_DOUBLES} THEN {_SUCCEEDED_AT}
+    WHEN p.failures >= {FAILURES_MAX} THEN {_SUCCEEDED_AT}
+    WHEN {_DOUBLES} THEN iif(p.good_rate >= {GOOD_RATE_MAX}, NULL, {_SUCCEEDED_AT})
     ELSE p.paced_since
   END,
   good_rate = p.good_rate * iif(p.failures < {FAILURES_MAX} AND {_DOUBLES}, 2, 1),
