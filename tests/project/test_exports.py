@@ -91,7 +91,36 @@ EXPORTS: dict[str, frozenset[str]] = {
             "from_env",
         }
     ),
-    "webhook.toolkit": frozenset(),
+    "webhook.toolkit": frozenset(
+        {
+            "BatchDispatcher",
+            "BatchResult",
+            "CircuitState",
+            "DeliveryFilter",
+            "DeliveryStats",
+            "DeliveryStore",
+            "DispatchJob",
+            "EndpointFilter",
+            "EndpointHealth",
+            "EndpointManager",
+            "EndpointStats",
+            "EventFilter",
+            "EventStats",
+            "EventStore",
+            "LoadBalancer",
+            "LoadBalancerStats",
+            "MockHttpClient",
+            "PriorityLevel",
+            "QueueManager",
+            "QueueStats",
+            "RetryManager",
+            "RetryStats",
+            "SearchResult",
+            "SecurityManager",
+            "Strategy",
+            "WebhookRegistry",
+        }
+    ),
     "webhook.adapters.cloudflare": frozenset(
         {
             "build_webhook_schema_sql",

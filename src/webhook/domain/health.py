@@ -43,11 +43,11 @@ PACE_DOUBLING_MS = 3_600_000
 CLOCK_SLIP_MS = 60_000
 
 
-def circuit_ms(failures: int) -> int | None:
-    """Return how long an endpoint with that many failures in a row is left alone, None if not."""
-    if failures < FAILURES_MAX:
+def circuit_ms(failures: int, *, failures_max: int = FAILURES_MAX) -> int | None:
+    """Return how long who failed that often in a row is left alone, None if not."""
+    if failures < failures_max:
         return None
-    return min(CIRCUIT_MS_MAX, CIRCUIT_MS << min(failures - FAILURES_MAX, CIRCUIT_DOUBLINGS_MAX))
+    return min(CIRCUIT_MS_MAX, CIRCUIT_MS << min(failures - failures_max, CIRCUIT_DOUBLINGS_MAX))
 
 
 def circuit_open(open_until: int | None, now: int) -> bool:

@@ -26,7 +26,11 @@ def standard_headers(signatures: Iterable[str], event_id: str, timestamp_s: int)
 
 def sign_kmsg(secret: str, timestamp_s: int, body: bytes, algorithm: str) -> str:
     """Return the hex HMAC of ``timestamp.body`` with the secret's UTF-8 bytes as key."""
-    signed = f"{timestamp_s}.".encode() + body
+    return sign_kmsg_body(secret, f"{timestamp_s}.".encode() + body, algorithm)
+
+
+def sign_kmsg_body(secret: str, signed: bytes, algorithm: str) -> str:
+    """Return the hex HMAC of ``signed`` as it is, with the secret's UTF-8 bytes as key."""
     return hmac.new(secret.encode(), signed, getattr(hashlib, algorithm)).hexdigest()
 
 
