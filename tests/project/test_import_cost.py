@@ -65,6 +65,14 @@ def test_webhook_costs_little_more_cpu_than_import_msgspec(tmp_path: Path) -> No
     assert ours - base <= CPU_MS_MAX, "see `python -X importtime -c 'import webhook'`"
 
 
+def test_a_client_loads_no_engine_and_no_event_loop(tmp_path: Path) -> None:
+    code = "import sys, webhook.client as c; c.Client('http://127.0.0.1'); print(*sys.modules)"
+    loaded = run(code, tmp_path).split()
+    rooms = {name.split(".")[1] for name in loaded if name.startswith("webhook.")}
+    assert rooms == {"client", "domain", "standard_webhooks"}
+    assert {name.split(".")[0] for name in loaded} & (HEAVY | {"asyncio"}) == set()
+
+
 @pytest.mark.parametrize("line", ["import webhook.receive", "from webhook import receive"])
 def test_a_receiver_loads_the_standard_library_and_no_engine(line: str, tmp_path: Path) -> None:
     # What the interpreter loads by itself, such as an editable install's helpers, is not ours.

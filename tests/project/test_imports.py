@@ -32,7 +32,7 @@ MAY_KNOW: dict[str, frozenset[str]] = {
 ROOMS_OF_PACKAGES: dict[str, frozenset[str]] = {
     "msgspec": frozenset(MAY_KNOW) - {"", "receive", "standard_webhooks"},
     "starlette": frozenset({"api", "cli", "receive"}),
-    "aiohttp": frozenset({"adapters", "receive"}),
+    "aiohttp": frozenset({"adapters", "client", "receive"}),
     "cryptography": frozenset({"adapters", "receive"}),
     "yarl": frozenset({"adapters"}),
     "sqlite3": frozenset({"adapters", "receive", "toolkit"}),
@@ -44,7 +44,7 @@ ROOMS_OF_PACKAGES: dict[str, frozenset[str]] = {
     "uvicorn": frozenset({"cli"}),
     "typer": frozenset({"cli"}),
     "rich": frozenset({"cli"}),
-    "js": frozenset({"adapters"}),
+    "js": frozenset({"adapters", "client"}),
     "pyodide": frozenset({"adapters", "client"}),
     "workers": frozenset({"adapters", "receive"}),
     "pyodide_http": frozenset({"client"}),

@@ -12,6 +12,7 @@ import pytest
 from standardwebhooks import Webhook
 
 import webhook
+from tests.api.server import Nowhere, Served
 from tests.readme.blocks import IN_MEMORY, python_blocks, with_persistence, with_receiver
 from tests.receive.apps import uvicorn_of
 from tests.receiver import Receiver, ThreadedReceiver
@@ -20,7 +21,7 @@ from webhook.ports import WebhookEndpointStore
 from webhook.receive.testing import make_secret
 
 README = Path(__file__).parents[2] / "README.md"
-FIVE_MINUTES, ON_D1, FIXED_ENDPOINTS, INJECTED, RECEIVE, RECEIVER = python_blocks(README)
+FIVE_MINUTES, ON_D1, FIXED_ENDPOINTS, INJECTED, RECEIVE, RECEIVER, CLIENT = python_blocks(README)
 ON_SQLITE = 'persistence = create_sqlite_webhook_persistence("webhook.db")'
 FROM_SQLITE = "from webhook.adapters.sqlite import create_sqlite_webhook_persistence"
 
@@ -134,6 +135,17 @@ async def test_the_receivers_get_what_the_service_sends(
     ]
     module.receiver._seen.close()
     assert (tmp_path / "seen.db").exists()
+
+
+def test_the_client_calls_a_service(capsys: pytest.CaptureFixture[str]) -> None:
+    address = "http://127.0.0.1:8787"
+    assert CLIENT.count(address) == 1
+    with Served(sender=Nowhere()) as served:
+        code = f"token = {served.token!r}\n" + CLIENT.replace(address, served.url)
+        client = run(code).client
+        assert [event.data for event in client.list_events(tenant="acme")] == [{"text": "hi"}]
+        assert len(list(client.list_endpoints(tenant="acme"))) == 1
+    assert capsys.readouterr().out == ""
 
 
 def test_the_store_of_ones_own_has_the_methods_of_its_port() -> None:

@@ -12,6 +12,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.api.server import Nowhere, Served
 from tests.receiver import ThreadedReceiver
 from tests.worker.harness import LOCAL, Api, project, without_queue
 from tests.worker.routes import answer
@@ -112,8 +113,13 @@ class _InnerTest(pytest.Item):
             receiver = ThreadedReceiver(answer)
             receiver.__enter__()
             self.config.add_cleanup(lambda: receiver.__exit__(None, None, None))
+            service = Served(sender=Nowhere())
+            service.__enter__()
+            self.config.add_cleanup(lambda: service.__exit__(None, None, None))
             environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
             environ["WEBHOOK_TEST_RECEIVER"] = f"http://127.0.0.1:{receiver.port}"
+            environ["WEBHOOK_TEST_SERVICE"] = service.url
+            environ["WEBHOOK_TEST_TOKEN"] = service.token
             stash[_mirror] = MirroredTests([INNER], carried=CARRIED, environ=environ)
         stash[_mirror].settle(self.nodeid)
 

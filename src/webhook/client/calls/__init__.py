@@ -1,0 +1,1 @@
+"""The requests of all operations of the API, a file a resource."""
