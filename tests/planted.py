@@ -87,7 +87,7 @@ def exercise(call: Call, good: str, bad: str) -> list[Answer]:
     answers: list[Answer] = []
     private_key = written(SEED + SEED_PUBLIC, "whsk_")
 
-    def ask(method: str, path: str, body: object = None, *, shows: bool = False) -> Any:  # noqa: ANN401
+    def ask(method: str, path: str, body: object = None, *, shows: bool = False) -> Any:
         status, text = call(method, path, body)
         answers.append(Answer(f"{method} {path}", status, text, shows))
         return json.loads(text) if text.startswith("{") else text
@@ -171,7 +171,7 @@ def caller(base_url: str) -> Call:
     A body that is no object is the authorization to send instead.
     """
 
-    def call(method: str, path: str, body: Any) -> tuple[int, str]:  # noqa: ANN401 - JSON
+    def call(method: str, path: str, body: Any) -> tuple[int, str]:
         authorization = body if isinstance(body, str) else f"Bearer {TOKEN}"
         headers = {"authorization": authorization, "content-type": "application/json"}
         sent = json.dumps(body).encode() if isinstance(body, dict) else b""

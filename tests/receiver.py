@@ -49,7 +49,7 @@ class Request:
         """The target without its query."""
         return self.target.partition("?")[0]
 
-    def json(self) -> Any:  # noqa: ANN401 - JSON is anything
+    def json(self) -> Any:
         """Return the body, parsed."""
         return json.loads(self.body)
 

@@ -43,7 +43,7 @@ class AsyncTests:
         run_sync(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
         return True
 
-    def pytest_fixture_setup(self, fixturedef: Any) -> None:  # noqa: ANN401 - pytest keeps it private
+    def pytest_fixture_setup(self, fixturedef: Any) -> None:  # noqa: ANN401 - JavaScript's - pytest keeps it private
         """Turn an asynchronous fixture into the plain one that pytest knows how to run."""
         function = fixturedef.func
         if inspect.isasyncgenfunction(function):
@@ -75,7 +75,7 @@ class AsyncTests:
 
 
 def _plain_generator(function: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
-    def fixture(*args: Any, **kwargs: Any) -> Iterator[Any]:  # noqa: ANN401 - any fixture's
+    def fixture(*args: Any, **kwargs: Any) -> Iterator[Any]:  # noqa: ANN401 - JavaScript's - any fixture's
         generator = function(*args, **kwargs)
         yield run_sync(anext(generator))
         with contextlib.suppress(StopAsyncIteration):
@@ -96,7 +96,7 @@ class Default(WorkerEntrypoint):
         os.environ.update(job["environ"])
         sys.dont_write_bytecode = True  # the uploaded files are read-only
         # At the top level it would be part of the startup, where it may use no entropy.
-        import pytest  # noqa: PLC0415
+        import pytest  # noqa: PLC0415 - as said
 
         plugin = AsyncTests()
         output = io.StringIO()
@@ -110,6 +110,6 @@ class Default(WorkerEntrypoint):
         }
         return Response(json.dumps(answer), headers={"content-type": "application/json"})
 
-    async def queue(self, batch: Any, _env: object = None, _ctx: object = None) -> None:  # noqa: ANN401
+    async def queue(self, batch: Any, _env: object = None, _ctx: object = None) -> None:  # noqa: ANN401 - JavaScript's
         """Take the messages that tests send; that they were sent is all there is to see here."""
         batch.ackAll()

@@ -184,7 +184,7 @@ class Timed:
 
 
 @asynccontextmanager
-async def timed(**settings: Any) -> AsyncIterator[Timed]:  # noqa: ANN401 - the API's
+async def timed(**settings: Any) -> AsyncIterator[Timed]:
     clock = VirtualClock()
     service = WebhookRuntimeService(LOCAL, clock=clock, auto_start=False)
     app = create_app(ApiSettings(token=TOKEN, **settings), service, clock=clock)

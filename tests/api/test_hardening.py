@@ -104,7 +104,7 @@ async def test_the_callers_request_id_is_kept(api: Api, given: str) -> None:
 async def test_what_is_no_request_id_is_replaced(api: Api, given: str) -> None:
     headers = {"x-request-id": given.encode()}
     made = [
-        (await api.client.get("/health", headers=headers)).headers["x-request-id"]  # type: ignore[arg-type]
+        (await api.client.get("/health", headers=headers)).headers["x-request-id"]  # type: ignore[arg-type] # bytes
         for _ in range(2)
     ]
     assert all(re.fullmatch("[0-9a-f]{12}", one) for one in made)
@@ -129,7 +129,7 @@ async def test_the_background_acts_for_nobody() -> None:
     with acting(Actor(name="somebody", request_id="r-1")):
         await service.initialize()  # starts the loops
         assert present_actor() is not None
-    actors = [task.get_context().run(present_actor) for task in service._tasks]  # type: ignore[attr-defined]
+    actors = [task.get_context().run(present_actor) for task in service._tasks]  # type: ignore[attr-defined] # C's
     assert actors == [None] * 3
     await service.shutdown()
 
@@ -189,7 +189,7 @@ class Timed:
 
 
 @asynccontextmanager
-async def timed(source: str = "192.0.2.1", **settings: Any) -> AsyncIterator[Timed]:  # noqa: ANN401
+async def timed(source: str = "192.0.2.1", **settings: Any) -> AsyncIterator[Timed]:
     clock = VirtualClock()
     service = WebhookRuntimeService(LOCAL, clock=clock, auto_start=False)
     app = create_app(ApiSettings(token=TOKEN, **settings), service, clock=clock)

@@ -41,7 +41,7 @@ class BrokenStore:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any method of a port
+    def __getattr__(self, name: str) -> Any:
         async def broken(*_: object, **__: object) -> None:
             raise self.error
 

@@ -24,7 +24,7 @@ class Answered:
     body: bytes
     bytes_sent: int
 
-    def json(self) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    def json(self) -> Any:
         return json.loads(self.body)
 
 

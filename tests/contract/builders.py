@@ -67,7 +67,7 @@ def new_endpoint(
     tenant: str = "default",
     status: EndpointStatus = EndpointStatus.ACTIVE,
     filters: Mapping[str, Sequence[str | int | float | bool]] | None = None,
-    **options: Any,  # noqa: ANN401 - whatever else an endpoint has
+    **options: Any,
 ) -> Endpoint:
     """Return an endpoint for these types, by default for all."""
     return Endpoint(
@@ -122,7 +122,7 @@ def new_events(
     event_type: str = SENT,
     *,
     at: int = T0,
-    **options: Any,  # noqa: ANN401 - whatever else an event has
+    **options: Any,
 ) -> list[NewEvent]:
     """Return events one ms apart, the first at ``at``."""
     return [new_event(event_type, at=at + index, **options) for index in range(count)]
@@ -169,7 +169,7 @@ async def add(store: WebhookPersistence, *endpoints: Endpoint) -> None:
     await store.endpoint_store.add(endpoints)
 
 
-async def add_one(store: WebhookPersistence, *event_types: str, **options: Any) -> Endpoint:  # noqa: ANN401
+async def add_one(store: WebhookPersistence, *event_types: str, **options: Any) -> Endpoint:
     """Make and add one endpoint."""
     endpoint = new_endpoint(*event_types, **options)
     await add(store, endpoint)
@@ -186,7 +186,7 @@ async def add_with_events(
     return endpoint, [DeliveryRef(endpoint.id, event.key) for event in events]
 
 
-def changed(endpoint: Endpoint, **changes: Any) -> Endpoint:  # noqa: ANN401
+def changed(endpoint: Endpoint, **changes: Any) -> Endpoint:
     """Return the endpoint's next revision."""
     return msgspec.structs.replace(endpoint, revision=endpoint.revision + 1, **changes)
 
@@ -197,7 +197,7 @@ async def claim(
     *,
     limit: int = 100,
     per_endpoint: int = 100,
-    **options: Any,  # noqa: ANN401 - whatever else a claim is asked
+    **options: Any,
 ) -> Claim:
     """Claim, by default whatever is due."""
     request = ClaimRequest(
@@ -213,7 +213,7 @@ async def claim_one(store: WebhookPersistence, now: int = T0) -> Delivery:
     return claimed.delivery
 
 
-async def claim_all(store: WebhookPersistence, now: int, **options: Any) -> list[Claimed]:  # noqa: ANN401
+async def claim_all(store: WebhookPersistence, now: int, **options: Any) -> list[Claimed]:
     """Claim until nothing more is due; ends, since each claim takes something or makes it ready."""
     found: list[Claimed] = []
     for _ in range(1000):
@@ -335,7 +335,7 @@ async def list_deliveries(
     *,
     limit: int = 50,
     tenant: str = "default",
-    **filters: Any,  # noqa: ANN401
+    **filters: Any,
 ) -> list[Delivery]:
     """Read all deliveries that a query wants."""
     query = DeliveryQuery(tenant=tenant, limit=limit, **filters)
@@ -344,7 +344,7 @@ async def list_deliveries(
 
 async def list_refs(
     store: WebhookPersistence,
-    **query: Any,  # noqa: ANN401 - whatever a query asks
+    **query: Any,
 ) -> list[DeliveryRef]:
     """Read which deliveries a query wants, over pages of at most 7."""
     return [each.ref for each in await list_deliveries(store, limit=7, **query)]

@@ -63,4 +63,4 @@ async def _empty(database: AuditedDatabase) -> None:
     await migrate(database)
     [tables] = await database.read([(_TABLES, ())])
     # The names are those of the schema.
-    await database.batch([(f'DELETE FROM "{table["name"]}"', ()) for table in tables])  # noqa: S608
+    await database.batch([(f'DELETE FROM "{table["name"]}"', ()) for table in tables])

@@ -33,7 +33,7 @@ def new_recovery(
     *,
     tenant: str = "default",
     at: int = LATER,
-    **asked: Any,  # noqa: ANN401 - the range's
+    **asked: Any,
 ) -> Recovery:
     """Return a recovery of what was accepted until ``at``, not started yet."""
     wish = RecoveryRange(**asked)
@@ -49,7 +49,7 @@ def new_recovery(
     )
 
 
-async def begin(store: WebhookPersistence, kind: RecoveryKind, **options: Any) -> Recovery:  # noqa: ANN401
+async def begin(store: WebhookPersistence, kind: RecoveryKind, **options: Any) -> Recovery:
     """Start a recovery; no piece is done."""
     return await keeper(store).start(new_recovery(kind, **options))
 
@@ -78,7 +78,7 @@ async def recover(
     *,
     limit: int = 100,
     rows_max: int = 1000,
-    **options: Any,  # noqa: ANN401 - the recovery's
+    **options: Any,
 ) -> tuple[Recovery, list[DeliveryRef]]:
     """Start a recovery and do it to its end; return it and what it did, sorted."""
     recovery = await begin(store, kind, **options)

@@ -23,7 +23,7 @@ def access(store: WebhookPersistence) -> WebhookAccessStore:
     return store.access_store
 
 
-def new_token(at: int = T0, **fields: Any) -> ApiToken:  # noqa: ANN401 - the token's
+def new_token(at: int = T0, **fields: Any) -> ApiToken:
     given: dict[str, Any] = {
         "id": f"tok_{new_key(at)}",
         "hash": "0" * 64,
@@ -34,7 +34,7 @@ def new_token(at: int = T0, **fields: Any) -> ApiToken:  # noqa: ANN401 - the to
     return ApiToken(**(given | fields))
 
 
-def new_entry(at: int = T0, **fields: Any) -> AuditEntry:  # noqa: ANN401 - the entry's
+def new_entry(at: int = T0, **fields: Any) -> AuditEntry:
     given: dict[str, Any] = {
         "id": f"aud_{new_key(at)}",
         "action": "endpoint.create",
@@ -55,7 +55,7 @@ async def write(store: WebhookPersistence, *entries: AuditEntry) -> None:
             pass
 
 
-async def entries_of(store: WebhookPersistence, **query: Any) -> list[AuditEntry]:  # noqa: ANN401
+async def entries_of(store: WebhookPersistence, **query: Any) -> list[AuditEntry]:
     return (await access(store).list_audit(AuditQuery(**query))).items
 
 

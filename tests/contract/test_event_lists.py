@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from webhook.ports import EventQuery, WebhookPersistence
@@ -20,9 +22,9 @@ LIMITS = (7, 50, 120, 250)
 
 
 async def _list_events(
-    store: WebhookPersistence, *, limit: int = 50, tenant: str = "default", **filters: object
+    store: WebhookPersistence, *, limit: int = 50, tenant: str = "default", **filters: Any
 ) -> list[str]:
-    query = EventQuery(tenant=tenant, limit=limit, **filters)  # type: ignore[arg-type]
+    query = EventQuery(tenant=tenant, limit=limit, **filters)
     return [event.key for event in await pages(store.delivery_store.list_events, query)]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -104,13 +106,13 @@ async def test_each_endpoint_of_a_settle_has_its_own_count(joint_maker: Maker) -
 
 
 @pytest.mark.parametrize("ends", [release, interrupt])
-async def test_what_was_not_heard_of_is_no_failure(joint_maker: Maker, ends: object) -> None:
+async def test_what_was_not_heard_of_is_no_failure(joint_maker: Maker, ends: Any) -> None:
     async with opened(joint_maker) as store:
         endpoint = await add_one(store)
         await emit(store, *new_events(12))
         for times in range(4):
             claimed = (await claim(store, T0 + times)).claimed
-            await settle(store, *(ends(each.delivery, T0 + times) for each in claimed))  # type: ignore[operator]
+            await settle(store, *(ends(each.delivery, T0 + times) for each in claimed))
         await claim(store, T0 + 10)
         # Nor is a lease that ends.
         assert len((await claim(store, T0 + 10 + LEASE_MS)).claimed) == 12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from typing import Any
 
 import pytest
 
@@ -77,11 +78,11 @@ async def test_claimers_at_once_share_the_concurrency(joint_maker: Maker) -> Non
 
 
 @pytest.mark.parametrize("ends", [succeeded, failed, release])
-async def test_whatever_is_settled_makes_room_for_as_much(joint_maker: Maker, ends: object) -> None:
+async def test_whatever_is_settled_makes_room_for_as_much(joint_maker: Maker, ends: Any) -> None:
     async with opened(joint_maker) as store:
         await _add_limited(store, 6, concurrency_max=3)
         claimed = (await claim(store)).claimed
-        await settle(store, *(ends(each.delivery, T0) for each in claimed[:2]))  # type: ignore[operator]
+        await settle(store, *(ends(each.delivery, T0) for each in claimed[:2]))
         found = await claim(store)
         assert len(found.claimed) == 2
         assert found.more is False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from webhook.domain.model import EndpointStatus
@@ -18,8 +20,8 @@ from .builders import (
 from .stores import Maker, opened
 
 
-async def _matched(store: WebhookPersistence, **event: object) -> list[str]:
-    [matched] = await store.endpoint_store.match([new_event(**event)])  # type: ignore[arg-type]
+async def _matched(store: WebhookPersistence, **event: Any) -> list[str]:
+    [matched] = await store.endpoint_store.match([new_event(**event)])
     return sorted(matched)
 
 

@@ -35,7 +35,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     options = ["-t", "tmpfs", "-o", f"size={DISK_MB}m,mode=0755", "tmpfs", str(folder)]
-    done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)  # noqa: S607
+    done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
     if done.returncode:
         assert os.geteuid() or not os.environ.get("CI"), done.stderr
         pytest.skip(f"only root may mount a small disk: {done.stderr.strip()}")
@@ -43,7 +43,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         ballast(folder).write_bytes(bytes(BALLAST_BYTES))
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], check=True)  # noqa: S607
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 def ballast(disk: Path) -> Path:

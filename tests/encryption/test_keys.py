@@ -95,14 +95,14 @@ async def test_a_change_that_comes_between_is_not_undone(tmp_path: Path) -> None
     async with opened(path, NEW, OLD) as mover, opened(path, OLD, NEW) as server:
         encryption = mover._persistence.encryption
         assert encryption is not None
-        batch = encryption._database.batch  # type: ignore[attr-defined]
+        batch = encryption._database.batch  # type: ignore[attr-defined] # SQLite's
 
         async def changed_first(statements: object) -> object:
-            encryption._database.batch = batch  # type: ignore[attr-defined]
+            encryption._database.batch = batch  # type: ignore[attr-defined] # SQLite's
             await server.update_endpoint(made.id, EndpointPatch(headers={"x-key": "newer"}))
             return await batch(statements)
 
-        encryption._database.batch = changed_first  # type: ignore[attr-defined]
+        encryption._database.batch = changed_first  # type: ignore[attr-defined] # SQLite's
         assert (await encryption.encrypt_some(10)).count == 0
         assert (await mover.get_endpoint(made.id)).headers == {"x-key": "newer"}
         assert (await encryption.encrypt_some(10)).count == 1

@@ -64,7 +64,7 @@ async def test_a_ciphertext_that_was_moved_or_changed_does_not_open(
         one, other = await add(service, 2)
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         file.execute(
-            f"UPDATE endpoints SET {column} = {theft} WHERE id = ?1 AND ?2 <> ''",  # noqa: S608
+            f"UPDATE endpoints SET {column} = {theft} WHERE id = ?1 AND ?2 <> ''",
             (one.id, other.id),
         )
     async with opened(path, OLD, NEW) as service:

@@ -58,7 +58,7 @@ def write_as_before(path: Path) -> None:
     file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     # The first half leaves pages that are free now, the other one unused parts of pages.
     for doomed in (f"< {COUNT // 2}", "% 3 = 0"):
-        file.execute(f"DELETE FROM endpoints WHERE CAST(substr(id, 4) AS INTEGER) {doomed}")  # noqa: S608
+        file.execute(f"DELETE FROM endpoints WHERE CAST(substr(id, 4) AS INTEGER) {doomed}")
     file.execute(
         "UPDATE endpoints SET headers = '{}', secrets = '[]', status = 'removed'"
         " WHERE CAST(substr(id, 4) AS INTEGER) % 3 = 1"

@@ -66,7 +66,7 @@ class _Watched:
         method = getattr(self._store, name)
         name = self._prefix + name
 
-        async def call(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - any method's
+        async def call(*args: Any, **options: Any) -> Any:
             when = self._faults.next(name)
             if name in self._faults.hold:
                 await self._faults.hold[name]()

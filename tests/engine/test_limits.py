@@ -181,7 +181,8 @@ async def test_limits_are_refused_where_no_store_would_keep_them(world: World) -
     )
     service = world.service(wake_queue=QueueOfHints(), persistence=apart)
     for limit in ("concurrency_max", "rate_limit_per_second"):
-        given = EndpointInput(url=url_of("a"), event_types=["*"], **{limit: 1})  # type: ignore[arg-type]
+        limits: Any = {limit: 1}
+        given = EndpointInput(url=url_of("a"), event_types=["*"], **limits)
         with pytest.raises(InvalidInput) as refused:
             await service.add_endpoint(given)
         assert [error.pointer for error in refused.value.errors] == [f"/{limit}"]

@@ -24,7 +24,7 @@ TOLD_URL = "https://told.example/hook"
 NO_RETRY: dict[str, Any] = {"max_retries": 0}
 
 
-async def add_failing(service: WebhookRuntimeService, **options: Any) -> Endpoint:  # noqa: ANN401
+async def add_failing(service: WebhookRuntimeService, **options: Any) -> Endpoint:
     """Add the endpoint that things happen to."""
     given = EndpointInput(
         url=FAILING_URL,

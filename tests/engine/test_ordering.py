@@ -48,7 +48,7 @@ class _Body(msgspec.Struct):
     data: Numbers
 
 
-def in_line(key: int, number: int, **options: Any) -> Any:  # noqa: ANN401 - an event's
+def in_line(key: int, number: int, **options: Any) -> Any:
     return event({"key": key, "number": number}, ordering_key=f"key-{key}", **options)
 
 
@@ -79,11 +79,11 @@ class OneAtATime:
             self._under_way[key] += 1
             self.most = max(self.most, self._under_way[key])
             try:
-                return await send(url, headers, body, timeout_ms)  # type: ignore[arg-type]
+                return await send(url, headers, body, timeout_ms)  # type: ignore[arg-type] # as given
             finally:
                 self._under_way[key] -= 1
 
-        world.sender.send = watched  # type: ignore[method-assign, assignment]
+        world.sender.send = watched  # type: ignore[method-assign, assignment] # put around
 
 
 def unreliable(seed: int, count: int) -> list[Reply]:

@@ -101,7 +101,7 @@ async def test_a_claim_that_leaves_something_wakes_the_next_one_before_it_sends(
         sent_at_first_hint.append(len(world.sender.requests))
         await wake(delay_ms)
 
-    hints.wake = noting  # type: ignore[method-assign]
+    hints.wake = noting  # type: ignore[method-assign] # put around
     await world.clock.run(service.flush())
     assert sent_at_first_hint[0] == 0
     assert len(world.sender.requests) == 12

@@ -47,7 +47,7 @@ class World:
         background: bool = False,
         wake_queue: WakeQueue | None = None,
         persistence: WebhookPersistence | None = None,
-        **options: Any,  # noqa: ANN401 - the config's
+        **options: Any,
     ) -> WebhookRuntimeService:
         """Make a service; without jitter unless a test asks for it."""
         made = WebhookRuntimeService(
@@ -81,7 +81,7 @@ async def add(
     host: str = "a",
     /,
     *event_types: str,
-    **options: Any,  # noqa: ANN401 - the input's
+    **options: Any,
 ) -> Endpoint:
     """Add the endpoint at ``url_of(host)``."""
     given = EndpointInput(url=url_of(host), event_types=list(event_types or ("*",)), **options)
@@ -96,7 +96,7 @@ def event(
     data: object = None,
     *,
     type: str = SENT,  # noqa: A002 - the event's own word
-    **options: Any,  # noqa: ANN401 - the event's
+    **options: Any,
 ) -> WebhookEvent:
     return WebhookEvent(type=type, data=data, **options)
 
@@ -105,7 +105,7 @@ async def all_deliveries(
     service: WebhookRuntimeService,
     *,
     tenant: str = TENANT_DEFAULT,
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> list[Delivery]:
     """Return all of a tenant's deliveries."""
     found: list[Delivery] = []

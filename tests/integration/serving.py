@@ -155,31 +155,31 @@ class Server:
         """The token that it has made."""
         return (self.folder / "webhook.db.token").read_text("ascii").strip()
 
-    def get(self, path: str) -> Any:  # noqa: ANN401 - JSON is anything
+    def get(self, path: str) -> Any:
         """Return a GET's answer."""
         return self.call("GET", path)
 
-    def post(self, path: str, body: object) -> Any:  # noqa: ANN401 - JSON is anything
+    def post(self, path: str, body: object) -> Any:
         """Return a POST's answer."""
         return self.call("POST", path, body)
 
-    def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401
+    def call(self, method: str, path: str, body: object = None) -> Any:
         """Return a request's answer, parsed; raises ``HTTPError``."""
         token = self.settings.get("WEBHOOK_API_TOKEN") or self.token
-        request = urllib.request.Request(  # noqa: S310 - our own server
+        request = urllib.request.Request(
             self.url + path,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=WAIT_S) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=WAIT_S) as response:
             return json.loads(response.read())
 
-    def add_endpoint(self, url: str, **fields: object) -> Any:  # noqa: ANN401
+    def add_endpoint(self, url: str, **fields: object) -> Any:
         """Add an endpoint for all events."""
         return self.post("/v1/endpoints", {"url": url, "event_types": ["*"], **fields})
 
-    def emit(self, data: object = None, event_type: str = "message.sent") -> Any:  # noqa: ANN401
+    def emit(self, data: object = None, event_type: str = "message.sent") -> Any:
         """Emit an event."""
         return self.post("/v1/events", {"type": event_type, "data": data})
 

@@ -133,7 +133,7 @@ def test_a_flood_of_200_connections_takes_bounded_memory_and_healthy_calls_go_th
             time.sleep(TICK_S)
         thread.join()
         most = resident_bytes(server.process.pid, "VmHWM")
-        print(  # noqa: T201 - the figure that is promised
+        print(
             f"\n{flood.most_open} connections, {flood.dripped / 1e6:.1f} MB dripped, "
             f"{flood.poured / 1e6:.1f} MB poured, answered {flood.answered}: resident "
             f"{before / 2**20:.0f} -> at most {most / 2**20:.0f} MiB; "

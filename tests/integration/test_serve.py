@@ -26,9 +26,9 @@ def curl_lines(output: str) -> list[str]:
     return re.findall(r"^curl .*?(?:[^\\]\n)", output, re.MULTILINE | re.DOTALL)
 
 
-def paste(command: str, **settings: str) -> Any:  # noqa: ANN401 - JSON is anything
+def paste(command: str, **settings: str) -> Any:
     done = subprocess.run(
-        ["bash", "-c", command],  # noqa: S607 - a person's own shell
+        ["bash", "-c", command],
         env=clean_environment(**settings),
         capture_output=True,
         text=True,

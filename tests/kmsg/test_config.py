@@ -32,7 +32,7 @@ KMSG: dict[str, Any] = {"scheme": "k-msg", "secret_key": "s3cr3t"}
 FAST: dict[str, Any] = {"max_retries": 3, "retry_delay_ms": SECOND_MS}
 
 
-async def starts(world: World, retry: RetryPolicy | None = None, **options: Any) -> list[int]:  # noqa: ANN401 - the config's
+async def starts(world: World, retry: RetryPolicy | None = None, **options: Any) -> list[int]:
     """When, in ms from the emit, a receiver that always fails is called within an hour."""
     service = world.service(background=True, **options)
     await add(service, retry=retry)
@@ -43,7 +43,7 @@ async def starts(world: World, retry: RetryPolicy | None = None, **options: Any)
     return [sent.started_at - started for sent in world.sender.requests]
 
 
-async def sent_headers(world: World, **options: Any) -> dict[str, str]:  # noqa: ANN401 - the config's
+async def sent_headers(world: World, **options: Any) -> dict[str, str]:
     """The headers of one request to an endpoint without a secret of its own."""
     service = world.service(**options)
     await add(service)

@@ -24,7 +24,7 @@ def open_queue(tmp_path: Path, world: World) -> Iterator[Open]:
     """Opens the file of the test as another process would."""
     opened: list[QueueManager] = []
 
-    def make(**options: Any) -> QueueManager:  # noqa: ANN401 - the queue's
+    def make(**options: Any) -> QueueManager:
         opened.append(
             QueueManager(tmp_path / "jobs.db", clock=world.clock, chance=world.chance, **options)
         )
@@ -193,7 +193,7 @@ async def test_one_poisoned_event_is_soon_alone_and_the_others_arrive(
     names = batches.add(endpoint, 8)
     send = world.sender.send
 
-    async def refusing(url: str, headers: Any, body: bytes, timeout_ms: int) -> Any:  # noqa: ANN401 - as the port has it
+    async def refusing(url: str, headers: Any, body: bytes, timeout_ms: int) -> Any:
         ids = {one["id"] for one in json.loads(body)["events"]}
         world.sender.script(url, 400 if "e5" in ids else 200)
         return await send(url, headers, body, timeout_ms)

@@ -133,9 +133,9 @@ def test_what_is_not_the_senders_is_refused_without_a_reason(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     body, headers = make(served.sender)
-    request = urllib.request.Request(served.url, body, headers, method="POST")  # noqa: S310
+    request = urllib.request.Request(served.url, body, headers, method="POST")
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=30)  # noqa: S310 - our own server
+        urllib.request.urlopen(request, timeout=30)
     with caught.value as answer:
         assert answer.code == 400
         # Nothing, or what the framework says of any 400.
@@ -164,7 +164,7 @@ def test_a_handler_that_wants_no_more_answers_410(served: Served) -> None:
 
 def test_only_a_post_is_answered(served: Served) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(served.url, timeout=30)  # noqa: S310 - our own server
+        urllib.request.urlopen(served.url, timeout=30)
     with caught.value as answer:
         assert answer.code == 405
         assert answer.headers["allow"].replace(", OPTIONS", "").replace("OPTIONS, ", "") == "POST"

@@ -103,7 +103,7 @@ def test_it_answers_in_node_as_the_vectors_say(found: dict[str, Any]) -> None:
 
 def test_it_answers_in_workerd_as_the_vectors_say(worker: DevWorker) -> None:
     body = FILE.read_bytes()
-    with urllib.request.urlopen(worker.url, body, timeout=60) as answer:  # noqa: S310 - ours
+    with urllib.request.urlopen(worker.url, body, timeout=60) as answer:
         expect_the_vectors(json.loads(answer.read()))
 
 

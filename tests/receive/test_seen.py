@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,7 +105,7 @@ def test_ids_of_every_length_are_told_apart(seen: Seen) -> None:
 
 
 def test_of_many_threads_one_begins(seen: Seen) -> None:
-    threads_count, found = 8, Counter[object]()
+    threads_count, found = 8, Counter[Any]()
     gate = threading.Barrier(threads_count)
 
     def begin() -> None:
@@ -117,7 +118,7 @@ def test_of_many_threads_one_begins(seen: Seen) -> None:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert {key: count for key, count in found.items() if "new" in key} == {  # type: ignore[operator]
+    assert {key: count for key, count in found.items() if "new" in key} == {
         (number, "new"): 1 for number in range(20)
     }
 

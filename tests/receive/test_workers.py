@@ -70,7 +70,7 @@ def url(request: pytest.FixtureRequest, worker: DevWorker) -> str:
 
 def ask(worker: DevWorker, path: str, value: Any = None) -> Any:
     body = None if value is None else json.dumps(value).encode()
-    with urllib.request.urlopen(f"{worker.url}/{path}", body, timeout=60) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"{worker.url}/{path}", body, timeout=60) as answer:
         return json.loads(answer.read())
 
 

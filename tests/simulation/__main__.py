@@ -1,6 +1,5 @@
 """``make simulate``: many seeds, one seed with its trace, or somebody's patch on trial."""
 
-# ruff: noqa: T201 - it talks to a person
 from __future__ import annotations
 
 import argparse

@@ -87,7 +87,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             warnings.simplefilter("ignore")
             for task in self._tasks:
                 if not task.done():
-                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                    task._log_destroy_pending = False  # type: ignore[attr-defined] # asyncio's own
                     coroutine = task.get_coro()
                     with contextlib.suppress(BaseException):
                         if coroutine is not None:
@@ -113,7 +113,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def _run_one(self, handle: asyncio.Handle) -> None:
         if handle.cancelled():
             return
-        owner = handle._context.get(OWNER)  # type: ignore[attr-defined]
+        owner = handle._context.get(OWNER)  # type: ignore[attr-defined] # asyncio's own
         if owner is not None:
             if not owner.alive:
                 self._graves.append(handle)
@@ -158,10 +158,10 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def is_closed(self) -> bool:
         return self._over
 
-    def call_soon(  # type: ignore[override]
+    def call_soon(  # type: ignore[override] # of any callback
         self,
         callback: Callable[..., object],
-        *args: Any,  # noqa: ANN401
+        *args: Any,
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
@@ -169,20 +169,20 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             self._ready.append(handle)
         return handle
 
-    def call_later(  # type: ignore[override]
+    def call_later(  # type: ignore[override] # of any callback
         self,
         delay: float,
         callback: Callable[..., object],
-        *args: Any,  # noqa: ANN401
+        *args: Any,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         return self.call_at(self._now_s + delay, callback, *args, context=context)
 
-    def call_at(  # type: ignore[override]
+    def call_at(  # type: ignore[override] # of any callback
         self,
         when: float,
         callback: Callable[..., object],
-        *args: Any,  # noqa: ANN401
+        *args: Any,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         timer = asyncio.TimerHandle(when, callback, args, self, context)

@@ -39,7 +39,7 @@ def _apply(patch: Path, folder: str) -> None:
     # Without the ceiling, git would take the folder for a part of a repository around it.
     environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(Path(folder).parent)}
     applied = subprocess.run(
-        ["git", "apply", "--whitespace=nowarn", str(patch.resolve())],  # noqa: S607
+        ["git", "apply", "--whitespace=nowarn", str(patch.resolve())],
         cwd=folder,
         env=environment,
         capture_output=True,

@@ -148,7 +148,7 @@ _COLUMNS = (
     "log",
     "ordering_key",
 )
-_DELIVERIES = f"SELECT {', '.join(_COLUMNS)} FROM deliveries"  # noqa: S608 - columns of ours
+_DELIVERIES = f"SELECT {', '.join(_COLUMNS)} FROM deliveries"
 _RECOVERY_COLUMNS = (
     "id",
     "tenant",
@@ -164,7 +164,7 @@ _RECOVERY_COLUMNS = (
     "created_at",
     "updated_at",
 )
-_RECOVERIES = f"SELECT {', '.join(_RECOVERY_COLUMNS)} FROM recoveries"  # noqa: S608 - ours
+_RECOVERIES = f"SELECT {', '.join(_RECOVERY_COLUMNS)} FROM recoveries"
 _EVENTS = """SELECT tenant, key, targets, payload FROM events
 WHERE coalesce(name, '') NOT LIKE 'notice:%'"""
 _TOLD = "SELECT key, name FROM events WHERE name LIKE 'notice:%'"

@@ -104,7 +104,7 @@ class _Named:
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         method = getattr(self._store, name)
 
-        async def call(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - any method's
+        async def call(*args: Any, **options: Any) -> Any:
             token = CALL.set(self._prefix + name)
             try:
                 if self._through is None:

@@ -25,7 +25,7 @@ def test_a_planted_bug_is_found(patch: Path, capsys: pytest.CaptureFixture[str])
     found = re.search(r"found by seed \d+, number (\d+): (.*)", done.stdout)
     assert found, f"nothing found:\n{done.stdout[-2_000:]}{done.stderr[-2_000:]}"
     with capsys.disabled():
-        print(f" {patch.stem}: {found[1]} seeds ", end="", flush=True)  # noqa: T201
+        print(f" {patch.stem}: {found[1]} seeds ", end="", flush=True)
 
 
 def test_without_a_bug_the_same_seeds_find_nothing() -> None:

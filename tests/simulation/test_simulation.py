@@ -68,5 +68,5 @@ def test_the_seeds_that_once_found_something_pass() -> None:
 def test_fresh_seeds_pass(capsys: pytest.CaptureFixture[str]) -> None:
     start = secrets.randbelow(SEED_LIMIT)
     with capsys.disabled():
-        print(f" seeds {start} to {start + FRESH_SEEDS - 1} ", end="", flush=True)  # noqa: T201
+        print(f" seeds {start} to {start + FRESH_SEEDS - 1} ", end="", flush=True)
     hold(range(start, start + FRESH_SEEDS))

@@ -57,7 +57,7 @@ class World:
         self.violation: str | None = None
         self.dice = _dice("plan", seed)
         # asyncio itself leaves out what it does not need of a loop.
-        self.loop = SimulatedLoop(  # type: ignore[abstract]
+        self.loop = SimulatedLoop(  # type: ignore[abstract] # as said
             _dice("order", seed) if options.shuffled else None
         )
         self.clock = SimulatedClock(self.loop)

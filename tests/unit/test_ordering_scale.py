@@ -113,7 +113,7 @@ async def test_100_000_that_wait_behind_the_first_slow_down_nothing(
     paths: dict[int, Path],
 ) -> None:
     few, many = [await costs(paths[waiting]) for waiting in (FEW, MANY)]
-    print("steps with 10 and with 100,000 in line:", few, many)  # noqa: T201
+    print("steps with 10 and with 100,000 in line:", few, many)
     for call, steps in few.items():
         assert many[call] == pytest.approx(steps, rel=0.1), call
 

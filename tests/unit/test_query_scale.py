@@ -291,7 +291,7 @@ async def cost_of_a_claim(path: Path, *, change: str, limit: int) -> tuple[int, 
     lane = f"{LANES:016d}{TIME}"
     undo = """UPDATE endpoints SET status = 'active', concurrency_max = NULL, failures = 0,
       rate_limit_per_second = NULL, open_until = NULL"""
-    await database.batch([(f"UPDATE endpoints SET {change} WHERE lane = ?1", (lane,))])  # noqa: S608
+    await database.batch([(f"UPDATE endpoints SET {change} WHERE lane = ?1", (lane,))])
     steps, found = await claim(database, limit=limit)
     taken = [(each.delivery.endpoint_id, each.delivery.key) for each in found.claimed]
     assert endpoint_of_lane(lane) not in dict(taken)
@@ -380,8 +380,8 @@ async def test_a_list_that_finds_nothing_reads_a_bounded_number_of_rows(
     database = Counting(paths[LARGE], "OFF")
     await database.read([("SELECT 1", ())])
     steps, page = await database.cost(lambda: UNFINDABLE[name](database))
-    assert page.items == []  # type: ignore[attr-defined]
-    assert page.after is not None  # type: ignore[attr-defined]
+    assert page.items == []  # type: ignore[attr-defined] # a page
+    assert page.after is not None  # type: ignore[attr-defined] # a page
     assert steps < 10_000 * STEPS_A_ROW
     await database.close()
 

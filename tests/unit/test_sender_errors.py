@@ -67,7 +67,7 @@ def tls_alert() -> ssl.SSLError:
     return error
 
 
-REQUEST = aiohttp.RequestInfo(None, "POST", None)  # type: ignore[arg-type]
+REQUEST = aiohttp.RequestInfo(None, "POST", None)  # type: ignore[arg-type] # no URL is needed
 BAD_HTTP = aiohttp.ClientResponseError(REQUEST, ())
 
 

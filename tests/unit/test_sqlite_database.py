@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -229,8 +230,8 @@ async def test_in_memory_there_is_one_database_for_both() -> None:
 async def test_accepted_means_on_disk_unless_told_otherwise(
     path: Path, asked: str | None, pragma: int
 ) -> None:
-    options = {} if asked is None else {"synchronous": asked}
-    database = SqliteDatabase(path, **options)  # type: ignore[arg-type]
+    options: Any = {} if asked is None else {"synchronous": asked}
+    database = SqliteDatabase(path, **options)
     [[synchronous], [journal]] = await database.batch(
         [("PRAGMA synchronous", ()), ("PRAGMA journal_mode", ())]
     )

@@ -168,17 +168,18 @@ def _without_long_data(written: str, events: Sequence[EmitInput]) -> str:
 
 def _refuse_repeats(document: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """Raise ``InvalidInput`` for a name that stands twice anywhere but inside ``data``."""
-    if not isinstance(document, dict) or isinstance(document, RepeatedName):
-        refuse_repeats(document)
-        return
-    events = document.get("events")
-    if "type" in document or not isinstance(events, list):
-        refuse_repeats({name: value for name, value in document.items() if name != "data"})
+    events = document.get("events") if type(document) is dict else None
+    if not isinstance(events, list) or "type" in document:
+        _refuse_outside_data(document)
         return
     for index, event in enumerate(events):
-        if isinstance(event, dict) and not isinstance(event, RepeatedName):
-            event = {name: value for name, value in event.items() if name != "data"}  # noqa: PLW2901
-        refuse_repeats(event, f"/events/{index}")
+        _refuse_outside_data(event, f"/events/{index}")
+
+
+def _refuse_outside_data(event: Any, pointer: str = "") -> None:  # noqa: ANN401 - whatever JSON can hold
+    if isinstance(event, dict) and not isinstance(event, RepeatedName):
+        event = {name: value for name, value in event.items() if name != "data"}
+    refuse_repeats(event, pointer)
 
 
 def _event(given: EmitInput, key: str | None) -> WebhookEvent:

@@ -57,7 +57,7 @@ def with_settings(
         run.__doc__ = command.__doc__
         run.__name__ = command.__name__
         parameters = [*_own_parameters(command), *map(_parameter, chosen)]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # of any function
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         return run
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 # The sender that the service will choose: if it cannot be had, that is said before anything begins.
-import webhook.adapters.aiohttp_sender  # noqa: F401
+import webhook.adapters.aiohttp_sender  # noqa: F401 - as said
 from webhook import WebhookRuntimeService
 from webhook.api import ApiSettings, create_app
 from webhook.cli.connections import HEADER_BYTES_MAX, BoundedConnection

@@ -100,7 +100,7 @@ class VirtualClock:
     async def idle(self) -> None:
         """Let everybody run until nobody can go on without time passing."""
         # asyncio has no public word for "nothing is left to run".
-        ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined] # noqa: SLF001
+        ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined] # noqa: SLF001 - as said
         while True:
             await asyncio.sleep(0)
             if ready:
