@@ -220,7 +220,7 @@ async def test_36_who_receives_an_event_is_looked_up_and_not_searched(tmp_path: 
 
         connect = sqlite3.connect
 
-        def counting(*args: Any, **options: Any) -> sqlite3.Connection:  # noqa: ANN401 - sqlite3's
+        def counting(*args: Any, **options: Any) -> sqlite3.Connection:
             connection: sqlite3.Connection = connect(*args, **options)
             connection.set_progress_handler(count, 1)
             return connection
