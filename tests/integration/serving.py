@@ -183,17 +183,28 @@ class Server:
         """Emit an event."""
         return self.post("/v1/events", {"type": event_type, "data": data})
 
-    def wait_for_status(self, event_id: str, status: str) -> list[Any]:
+    def wait_for_status(self, event_id: str, status: str, *, tenant: str = "default") -> list[Any]:
         """Ask until all deliveries of an event have a status, and return them.
 
         The receiver's answer comes a moment before it is written down, and nothing tells when.
         """
         end = time.monotonic() + WAIT_S
         while True:
-            deliveries: list[Any] = self.get(f"/v1/events/{event_id}/deliveries")["data"]
+            path = f"/v1/events/{event_id}/deliveries?tenant={tenant}"
+            deliveries: list[Any] = self.get(path)["data"]
             if deliveries and all(delivery["status"] == status for delivery in deliveries):
                 return deliveries
             assert time.monotonic() < end, deliveries
+            time.sleep(0.02)
+
+    def wait_for_attempts(self, tenant: str, count: int) -> None:
+        """Ask until the only delivery of a tenant has so many attempts."""
+        end = time.monotonic() + WAIT_S
+        while True:
+            [delivery] = self.get(f"/v1/deliveries?tenant={tenant}")["data"]
+            if delivery["attempt_count"] >= count:
+                return
+            assert time.monotonic() < end, delivery
             time.sleep(0.02)
 
     @staticmethod

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from tests.integration.serving import Server, run
 from tests.receiver import Answer, ThreadedReceiver
 from webhook.cli.app import app
-from webhook.cli.http import is_loopback
+from webhook.client.loopback import is_loopback
 
 SCHEDULE = {"WEBHOOK_RETRY_SCHEDULE": "0.2,0.2"}
 
@@ -123,7 +123,7 @@ def test_the_servers_own_token_goes_to_this_machine_alone(
     with ThreadedReceiver([200]) as receiver:
         emit("a.b", "--url", receiver.url)
         # Another machine's name, for all that the command can tell.
-        monkeypatch.setattr("webhook.cli.emit.is_loopback", lambda _: False)
+        monkeypatch.setattr("webhook.cli.remote.is_loopback", lambda _: False)
         emit("a.b", "--url", receiver.url)
         first, second = receiver.requests
     assert first.headers["authorization"] == "Bearer of-this-machine"

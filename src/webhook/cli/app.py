@@ -7,17 +7,18 @@ from typing import Annotated
 
 import typer
 
-from webhook.cli import keys
+from webhook.cli import deliveries, endpoints, events, keys, recoveries
 from webhook.cli.access import tokens
+from webhook.cli.audit import audit
 from webhook.cli.emit import emit
 from webhook.cli.flags import with_settings
 from webhook.cli.migrate import migrate
+from webhook.cli.remote import remote
 from webhook.cli.serve import serve
 from webhook.cli.switch import pause, resume
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -41,15 +42,25 @@ def webhook(
 ) -> None:
     """Signed, retried webhook delivery.
 
+    Commands end with 0 if all is well, 1 if not, 2 if used wrongly, 3 if no service answers, 4 if
+    there is nothing of that name. --json prints what the service answered, for programs. Colours
+    are for terminals alone, and off with NO_COLOR.
+
     Example: webhook serve
     """
 
 
 app.command()(with_settings()(serve))
-app.command()(with_settings("api_token", "store")(emit))
+app.command()(remote(emit))
 app.command()(with_settings("store")(migrate))
 app.command()(with_settings("store")(pause))
 app.command()(with_settings("store")(resume))
+app.add_typer(events.app)
+app.add_typer(endpoints.app)
+app.add_typer(deliveries.app)
+app.command()(remote(recoveries.replay))
+app.add_typer(recoveries.app)
+app.command()(remote(audit))
 app.add_typer(tokens, name="tokens")
 keys_app = typer.Typer(
     no_args_is_help=True,
