@@ -86,13 +86,15 @@ async def test_what_concerns_all_tenants_is_refused_to_a_token_of_one(api: Api) 
 
 
 async def test_the_path_of_a_url_is_shown_to_those_who_manage_alone(api: Api) -> None:
-    made = await api.add_endpoint(URL)
+    further = URL.replace("hooks.", "more.")
+    made = await api.add_endpoint(URL, failover={"urls": [further]})
     for scopes, shown in ((["read"], "https://hooks.example:8443"), (["read", "manage"], URL)):
         headers = await bearer(api, *scopes)
         for path in ("/v1/endpoints", f"/v1/endpoints/{made['id']}"):
             answer = (await api.client.get(path, headers=headers)).json()
             [endpoint] = answer.get("data", [answer])
             assert endpoint["url"] == shown
+            assert endpoint["failover"]["urls"] == [shown.replace("hooks.", "more.")]
             assert ("hush" in json.dumps(answer)) == (shown == URL)
 
 

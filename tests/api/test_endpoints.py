@@ -34,6 +34,7 @@ async def test_a_new_endpoint_is_shown_whole_and_with_its_secret(api: Api) -> No
         "concurrency_max": None,
         "rate_limit_per_second": None,
         "ordering_on_failure": "continue",
+        "failover": None,
         "status": "active",
         "active": True,
         "signature": "v1",

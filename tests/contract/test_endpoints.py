@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from webhook.domain.balancing import Failover, Strategy
 from webhook.domain.errors import Conflict, NotFound
 from webhook.domain.model import Endpoint, EndpointStatus
 from webhook.domain.retry import RetryPolicy
@@ -53,6 +54,7 @@ async def test_an_endpoint_is_returned_as_it_was_added(maker: Maker) -> None:
         ),
         retry=RetryPolicy(schedule_s=(1, 2.5), transient_only=True),
         timeout_ms=4_000,
+        failover=Failover(urls=("https://b.example/",), strategy=Strategy.WEIGHTED, weights=(2, 0)),
         status=EndpointStatus.SUSPENDED,
         revision=7,
     )

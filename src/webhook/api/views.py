@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from webhook.api.reasons import reason_of, waits_for
+from webhook.domain.balancing import Failover
 from webhook.domain.event import rfc3339
 from webhook.domain.model import (
     Attempt,
@@ -116,6 +117,9 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     concurrency_max: int | None
     rate_limit_per_second: float | None
     ordering_on_failure: OrderingOnFailure
+    failover: Annotated[
+        Failover | None, Meta(description="Its further URLs are shown as `url` is.")
+    ]
     status: EndpointStatus
     active: bool
     health: HealthView
@@ -156,6 +160,7 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
             concurrency_max=endpoint.concurrency_max,
             rate_limit_per_second=endpoint.rate_limit_per_second,
             ordering_on_failure=endpoint.ordering_on_failure,
+            failover=_shown_failover(endpoint.failover, whole_url=whole_url),
             status=endpoint.status,
             active=endpoint.active,
             health=HealthView.of(endpoint),
@@ -343,6 +348,12 @@ class Health(msgspec.Struct, frozen=True):
     """The service and its store answer."""
 
     status: Annotated[str, Meta(extra_json_schema={"const": "ok"})] = "ok"
+
+
+def _shown_failover(failover: Failover | None, *, whole_url: bool) -> Failover | None:
+    if failover is None or whole_url:
+        return failover
+    return msgspec.structs.replace(failover, urls=tuple(map(_origin, failover.urls)))
 
 
 def _origin(url: str) -> str:

@@ -58,6 +58,18 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     payload_erased: bool
 
 
+class Failover(msgspec.Struct, frozen=True, kw_only=True):
+    """Further URLs of a receiver, and how one of them all is chosen."""
+
+    urls: list[str]
+    strategy: str
+    weights: list[int] | None
+
+    def __repr__(self) -> str:
+        """Hide URLs from logs."""
+        return f"Failover(strategy={self.strategy!r})"
+
+
 class EndpointHealth(msgspec.Struct, frozen=True, kw_only=True):
     """How an endpoint does; while its circuit is open nothing is sent to it."""
 
@@ -83,6 +95,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     concurrency_max: int | None
     rate_limit_per_second: float | None
     ordering_on_failure: str
+    failover: Failover | None
     status: EndpointStatus
     active: bool
     health: EndpointHealth

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
 from webhook.domain.health import circuit_ms, circuit_open
 
 TARGET_FAILURES_MAX = 3
+FAILOVER_URLS_MAX = 9
+WEIGHT_MAX = 1_000
 # The share of the newest latency in the average.
 _LATENCY_SHARE = 0.2
 
@@ -28,6 +31,31 @@ class Strategy(StrEnum):
     LEAST_CONNECTIONS = "least-connections"
     WEIGHTED = "weighted"
     RANDOM = "random"
+
+
+class Failover(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Further URLs of one receiver; each attempt goes to one of all of them, by ``strategy``.
+
+    If that one cannot be reached or answers 408, 429 or 5xx, the next is tried within the same
+    attempt and its deadline, of which each has an even share of what is left. ``weights`` are those
+    of the endpoint's ``url`` and of ``urls``, in order.
+    """
+
+    urls: Annotated[
+        tuple[str, ...], msgspec.Meta(description=f"Further URLs, 1 to {FAILOVER_URLS_MAX}.")
+    ]
+    strategy: Strategy = Strategy.ROUND_ROBIN
+    weights: Annotated[
+        tuple[int, ...] | None,
+        msgspec.Meta(
+            description="With the strategy weighted: shares of the endpoint's url and of urls, "
+            f"0 to {WEIGHT_MAX}; 0 is for when others fail."
+        ),
+    ] = None
+
+    def __repr__(self) -> str:
+        """Hide URLs from logs."""
+        return f"Failover(strategy={self.strategy.value!r})"
 
 
 class CircuitState(StrEnum):
@@ -118,8 +146,13 @@ class Balancer:
         target = self.targets.get(name)
         if target is None:
             return
-        target.under_way = max(0, target.under_way - 1)
+        self.release(name)
         self.observe(name, now, latency_ms, success=success)
+
+    def release(self, name: str) -> None:
+        """Count a request as under way no more, of which nobody knows what came of it."""
+        if (target := self.targets.get(name)) is not None:
+            target.under_way = max(0, target.under_way - 1)
 
     def observe(self, name: str, now: int, latency_ms: float, *, success: bool) -> None:
         """Take note of how a target does without a request that was chosen: a check's result."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from webhook.domain.balancing import FAILOVER_URLS_MAX, WEIGHT_MAX, Failover, Strategy
 from webhook.domain.config import TIMEOUT_MS_MAX
 from webhook.domain.errors import Conflict, InvalidInput
 from webhook.domain.event import TENANT_DEFAULT, name_problem, rfc3339, tenant_problem
@@ -90,6 +91,7 @@ class EndpointInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     concurrency_max: ConcurrencyMax = None
     rate_limit_per_second: RateLimit = None
     ordering_on_failure: OnFailure = OrderingOnFailure.CONTINUE
+    failover: Failover | None = None
 
     def __repr__(self) -> str:
         """Hide URL, header values and secret from logs."""
@@ -113,6 +115,7 @@ class EndpointPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     concurrency_max: ConcurrencyMax | UnsetType = UNSET
     rate_limit_per_second: RateLimit | UnsetType = UNSET
     ordering_on_failure: OnFailure | UnsetType = UNSET
+    failover: Failover | UnsetType | None = UNSET
 
     def __repr__(self) -> str:
         """Hide URL and header values from logs."""
@@ -166,6 +169,7 @@ def new_endpoint(
         concurrency_max=given.concurrency_max,
         rate_limit_per_second=given.rate_limit_per_second,
         ordering_on_failure=given.ordering_on_failure,
+        failover=_canonical_failover(given.failover, rules),
         status=_status(given.active, given.status, EndpointStatus.ACTIVE),
     )
     _check(endpoint, reserved_headers)
@@ -190,6 +194,8 @@ def patched(
         changes["event_types"] = tuple(patch.event_types)
     if patch.filters is not UNSET:
         changes["filters"] = {key: tuple(v) for key, v in (patch.filters or {}).items()}
+    if patch.failover is not UNSET:
+        changes["failover"] = _canonical_failover(patch.failover, rules)
     if patch.headers is not UNSET:
         changes["headers"] = patch.headers or {}
     active = None if patch.active is UNSET else patch.active
@@ -275,9 +281,45 @@ def _check(endpoint: Endpoint, reserved_headers: Iterable[str]) -> None:
     if timeout_ms is not None and not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
         raise InvalidInput.at("/timeout_ms", f"Is 1 to {TIMEOUT_MS_MAX} ms.")
     _check_limits(endpoint)
+    _check_failover(endpoint)
     if endpoint.retry is not None and (problem_of := endpoint.retry.problem()) is not None:
         field, detail = problem_of
         raise InvalidInput.at(f"/retry/{field}", detail)
+
+
+def _canonical_failover(given: Failover | None, rules: UrlRules) -> Failover | None:
+    """Check further URLs as the first one is checked, and return them in canonical spelling."""
+    if given is None:
+        return None
+    if not 1 <= len(given.urls) <= FAILOVER_URLS_MAX:
+        raise InvalidInput.at("/failover/urls", f"Needs 1 to {FAILOVER_URLS_MAX} further URLs.")
+    urls: list[str] = []
+    for index, url in enumerate(given.urls):
+        try:
+            urls.append(check_url(url, rules))
+        except InvalidInput as error:
+            raise InvalidInput.at(f"/failover/urls/{index}", error.errors[0].detail) from None
+    return msgspec.structs.replace(given, urls=tuple(urls))
+
+
+def _check_failover(endpoint: Endpoint) -> None:
+    failover = endpoint.failover
+    if failover is None:
+        return
+    urls = (endpoint.url, *failover.urls)
+    for index, url in enumerate(failover.urls):
+        if url in urls[: index + 1]:
+            raise InvalidInput.at(f"/failover/urls/{index}", "Is given already; leave it out.")
+    weights, pointer = failover.weights, "/failover/weights"
+    if (weights is not None) != (failover.strategy is Strategy.WEIGHTED):
+        raise InvalidInput.at(pointer, "Go with the strategy weighted, and it with them.")
+    if weights is not None and (
+        len(weights) != len(urls)
+        or not any(weights)
+        or not all(0 <= w <= WEIGHT_MAX for w in weights)
+    ):
+        detail = f"Are {len(urls)} here, for url and urls: 0 to {WEIGHT_MAX}, and one above 0."
+        raise InvalidInput.at(pointer, detail)
 
 
 def _check_types(event_types: tuple[str, ...]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from webhook.domain.balancing import Failover
 from webhook.domain.health import FAILURES_MAX, pace
 from webhook.domain.ids import DeliveryRef, key_time_ms
 from webhook.domain.retry import RetryPolicy
@@ -111,6 +112,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     concurrency_max: int | None = None
     rate_limit_per_second: float | None = None
     ordering_on_failure: OrderingOnFailure = OrderingOnFailure.CONTINUE
+    failover: Failover | None = None
     status: EndpointStatus = EndpointStatus.ACTIVE
     failures: int = 0
     failing_since: int | None = None

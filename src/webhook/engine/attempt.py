@@ -13,6 +13,7 @@ from webhook.domain.model import Delivery, Endpoint, Outcome
 from webhook.domain.url_rules import url_host
 from webhook.engine.held import Held
 from webhook.engine.request import build_headers
+from webhook.engine.targets import Targets
 from webhook.ports import (
     ENDPOINT_REMOVED,
     Chance,
@@ -54,7 +55,7 @@ class Attempt:
     ) -> None:
         self._deliveries = delivery_store
         self._endpoints = endpoint_store
-        self._sender = sender
+        self._targets = Targets(sender, clock, chance)
         self._clock = clock
         self._chance = chance
         self._crypto = crypto
@@ -127,7 +128,7 @@ class Attempt:
             # No fault of the delivery either; somebody has to install something.
             _log.error("endpoint %s cannot be signed for: %s", endpoint.id, error)
             return postpone(delivery, now, now + PAUSED_WAIT_MS)
-        outcome = await self._sender.send(endpoint.url, headers, body, timeout_ms)
+        outcome = await self._targets.send(endpoint, headers, body, timeout_ms)
         policy = endpoint.retry or self._config.retry_policy
         now = self._clock.now_ms()
         settlement = decide(delivery, outcome, policy, now, self._chance.uniform())

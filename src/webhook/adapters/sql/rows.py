@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from webhook.adapters.sql.database import Row
+from webhook.domain.balancing import Failover
 from webhook.domain.event_types import OperationalEventType
 from webhook.domain.ids import endpoint_of_lane, lane_of
 from webhook.domain.lifecycle import Settlement
@@ -40,6 +41,7 @@ class _Settings(msgspec.Struct, kw_only=True, omit_defaults=True):
     description: str | None = None
     retry: RetryPolicy | None = None
     ordering_on_failure: OrderingOnFailure = OrderingOnFailure.CONTINUE
+    failover: Failover | None = None
 
 
 class EndpointRow(msgspec.Struct):
@@ -99,6 +101,7 @@ def endpoint_row(endpoint: Endpoint) -> dict[str, Any]:
         description=endpoint.description,
         retry=endpoint.retry,
         ordering_on_failure=endpoint.ordering_on_failure,
+        failover=endpoint.failover,
     )
     return {
         "lane": lane_of(endpoint.id),
@@ -187,6 +190,7 @@ def endpoint_of(
         description=row.settings.description,
         retry=row.settings.retry,
         ordering_on_failure=row.settings.ordering_on_failure,
+        failover=row.settings.failover,
         headers=headers,
         secrets=secrets,
         revision=row.revision,

@@ -43,6 +43,7 @@ def add_endpoint(
     concurrency_max: int | None = None,
     rate_limit_per_second: float | None = None,
     ordering_on_failure: str | None = None,
+    failover: Mapping[str, Any] | None = None,
 ) -> Request[Endpoint]:
     """Make an endpoint and return it, with its secret, which no list shows.
 
@@ -69,6 +70,7 @@ def add_endpoint(
             concurrency_max=concurrency_max,
             rate_limit_per_second=rate_limit_per_second,
             ordering_on_failure=ordering_on_failure,
+            failover=failover,
         ),
         answer=Endpoint,
         repeatable=False,
@@ -128,6 +130,7 @@ def update_endpoint(
     concurrency_max: int | UnsetType | None = UNSET,
     rate_limit_per_second: float | UnsetType | None = UNSET,
     ordering_on_failure: str | UnsetType = UNSET,
+    failover: Mapping[str, Any] | UnsetType | None = UNSET,
 ) -> Request[Endpoint]:
     """Change an endpoint: what is left out stays, None clears."""
     return Request(
@@ -149,6 +152,7 @@ def update_endpoint(
             concurrency_max=concurrency_max,
             rate_limit_per_second=rate_limit_per_second,
             ordering_on_failure=ordering_on_failure,
+            failover=failover,
         ),
         answer=Endpoint,
     )
