@@ -19,8 +19,9 @@ from webhook.domain.encryption import EncryptionKey, read_encryption_keys
 from webhook.domain.errors import ConfigError
 
 PREFIX = "WEBHOOK_"
-# Read by other programs of ours: the client's address, and what `make worker` needs.
-_OF_OTHERS = re.compile(r"WEBHOOK_URL|WEBHOOK_DEV_\w+")
+# Read by other programs of ours: the client's address, a receiver's secret, and what `make worker`
+# needs.
+_OF_OTHERS = re.compile(r"WEBHOOK_URL|WEBHOOK_SECRET|WEBHOOK_DEV_\w+")
 _TRUE = frozenset({"1", "true", "yes"})
 _FALSE = frozenset({"0", "false", "no"})
 _STORES = "memory://, sqlite:///relative.db or sqlite:////absolute/path.db"

@@ -225,4 +225,5 @@ def test_an_unknown_variable_is_told_with_what_may_be_meant() -> None:
 
 
 def test_variables_of_our_other_programs_are_known() -> None:
-    assert read_settings({"WEBHOOK_URL": "x", "WEBHOOK_DEV_CRON": "5"}).warnings == ()
+    environ = {"WEBHOOK_URL": "x", "WEBHOOK_SECRET": "x", "WEBHOOK_DEV_CRON": "5"}
+    assert read_settings(environ).warnings == ()

@@ -25,7 +25,7 @@ MAY_KNOW: dict[str, frozenset[str]] = {
     "api": INNER,
     "client": frozenset({"domain"}),
     "worker": INNER | {"runtime", "api", "settings"},
-    "cli": INNER | {"", "api", "client", "settings"},
+    "cli": INNER | {"", "api", "client", "receive", "settings"},
     "__main__": frozenset({"cli"}),
 }
 # Where a package from outside may be imported; the standard library's own are free but sqlite3.

@@ -50,7 +50,7 @@ _Url = Annotated[
         show_envvar=True,
     ),
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Print what the service answered, as JSON.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 class Service:
