@@ -199,6 +199,22 @@ async def test_a_success_within_the_five_days_begins_them_anew(joint_maker: Make
         assert (await stored(store, endpoint)).status is EndpointStatus.ACTIVE
 
 
+async def test_a_success_settled_with_the_last_failure_begins_them_anew(
+    joint_maker: Maker,
+) -> None:
+    async with opened(joint_maker) as store:
+        endpoint = await add_one(store)
+        await emit(store, *new_events(FAILURES_MAX + 2))
+        claimed = (await claim(store)).claimed
+        await settle(store, *(failed(each.delivery, T0) for each in claimed[:FAILURES_MAX]))
+        late = T0 + ERROR_AFTER_MS
+        [probe] = (await claim(store, late)).claimed
+        slow = next(c for c in claimed[FAILURES_MAX:] if c.delivery.ref != probe.delivery.ref)
+        await settle(store, failed(probe.delivery, late), succeeded(slow.delivery, late))
+        assert (await stored(store, endpoint)).status is EndpointStatus.ACTIVE
+        assert await health(store, endpoint) == (0, None, None)
+
+
 async def test_two_failures_a_week_apart_are_no_five_days_of_failures(joint_maker: Maker) -> None:
     async with opened(joint_maker) as store:
         endpoint = await add_one(store)

@@ -40,6 +40,7 @@ def note_health(
     Of the ``drained`` endpoints nothing was ready before. Return what is to be told of it.
     """
     failed_at = max((s.failed_at or 0 for s in settlements), default=0)
+    answered_well = {s.ref.endpoint_id for s in settlements if s.state is DeliveryState.SUCCESS}
     failures: dict[str, list[DeliveryRef]] = {}
     disabling: dict[str, list[_Cause]] = {}
     succeeded: dict[str, list[_Cause]] = {}
@@ -48,6 +49,8 @@ def note_health(
         if settlement.failed_at is not None:
             failures.setdefault(endpoint_id, []).append(settlement.ref)
         reason = _reason_to_disable(endpoints.find(None, endpoint_id), settlement, failed_at)
+        if reason is FAILING_REASON and endpoint_id in answered_well:
+            reason = None
         if reason is not None:
             disabling.setdefault(endpoint_id, []).append((reason, settlement))
         if settlement.state is DeliveryState.SUCCESS:

@@ -63,11 +63,15 @@ _APPLIED = """
 _WILL_APPLY = f"""{_APPLIED}
   CROSS JOIN endpoints AS p ON p.lane = d.lane AND p.status = 'active'"""
 
-# The endpoints that never answer well again: 410, or nothing but failures since ?3 and the circuit
-# open. ?2 now.
+# The endpoints that never answer well again: 410, or nothing but failures since ?3, this settle's
+# included, and the circuit open. ?2 now.
 _NEVER_AGAIN = """
   WHERE s.value ->> 'disable_endpoint' OR (
     s.value ->> 'failed_at' IS NOT NULL AND p.open_until IS NOT NULL AND p.failing_since <= ?3
+    AND NOT EXISTS (
+      SELECT 1 FROM json_each(?1) AS o
+      WHERE o.value ->> 'lane' = d.lane AND o.value ->> 'state' = 'success'
+    )
   )"""
 
 DISABLE_UNSUBSCRIBE = f"""
