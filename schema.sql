@@ -40,7 +40,7 @@ CREATE TABLE events (
   name TEXT,
   type TEXT NOT NULL,
   targets TEXT NOT NULL,
-  payload TEXT NOT NULL, ordering_key TEXT, late_targets INTEGER NOT NULL DEFAULT 0,
+  payload TEXT NOT NULL, ordering_key TEXT, late_targets INTEGER NOT NULL DEFAULT 0, held INTEGER,
   PRIMARY KEY (tenant, key)
 ) STRICT, WITHOUT ROWID;
 
@@ -192,10 +192,17 @@ CREATE INDEX endpoints_key ON endpoints (key_id, lane) WHERE key_id IS NOT NULL;
 
 CREATE INDEX events_erased ON events (tenant, key) WHERE payload = '';
 
+CREATE TABLE payload_horizons (
+  tenant TEXT NOT NULL PRIMARY KEY,
+  key TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX events_held ON events (key) WHERE held = 1;
+
 CREATE TABLE IF NOT EXISTS "d1_migrations"(
 		id         INTEGER PRIMARY KEY AUTOINCREMENT,
 		name       TEXT UNIQUE,
 		applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
 );
 
-INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql'), ('0004_ordering.sql'), ('0005_operational_events.sql'), ('0006_access.sql'), ('0007_encryption.sql'), ('0008_late_targets.sql'), ('0009_payloads.sql'), ('0010_pace.sql');
+INSERT INTO d1_migrations (name) VALUES ('0001_initial.sql'), ('0002_recoveries.sql'), ('0003_limits.sql'), ('0004_ordering.sql'), ('0005_operational_events.sql'), ('0006_access.sql'), ('0007_encryption.sql'), ('0008_late_targets.sql'), ('0009_payloads.sql'), ('0010_pace.sql'), ('0011_payload_days.sql');

@@ -255,6 +255,7 @@ _CONFIG: dict[str, Callable[[str], Any]] = {
     "concurrency": _integer,
     "lease_ms": _integer,
     "retention_days": _number,
+    "payload_days": _number,
     "pending_days": _number,
     "audit_days": _number,
     "endpoints_per_tenant": _integer,

@@ -303,11 +303,19 @@ async def finish(
 
 
 async def sweep_all(
-    store: WebhookPersistence, now: int, *, before: int = 0, limit: int = 100
+    store: WebhookPersistence,
+    now: int,
+    *,
+    before: int = 0,
+    limit: int = 100,
+    payloads_before: int | None = None,
 ) -> int:
     """Sweep until no piece is left; return how many pieces it took."""
     for pieces in range(1, 1000):
-        if not (await store.delivery_store.sweep(now, before, limit)).more:
+        report = await store.delivery_store.sweep(
+            now, before, limit, payloads_before=payloads_before
+        )
+        if not report.more:
             return pieces
     raise AssertionError("The sweep comes to no end.")
 

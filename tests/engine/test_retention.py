@@ -65,6 +65,28 @@ async def test_a_sweep_works_in_pieces_and_says_whether_more_is_left(world: Worl
     assert (rest.events_removed, rest.more) == (700, False)
 
 
+async def test_payloads_go_before_their_events_but_never_while_one_is_pending(world: World) -> None:
+    service = world.service(payload_days=1, retention_days=3)
+    endpoint = await add(service)
+    await world.clock.run(service.emit_sync(event(1, id="sent")))
+    await service.update_endpoint(endpoint.id, EndpointPatch(active=False))
+    other = await add(service, "other")
+    await service.emit(event(2, id="waits"))
+    await service.update_endpoint(other.id, EndpointPatch(active=False))
+    await world.clock.advance(DAY_MS + 1)
+    report = await service.sweep()
+    assert (report.payloads_erased, report.events_removed) == (1, 0)
+    assert (await service.get_event("sent")).payload_erased
+    await service.update_endpoint(other.id, EndpointPatch(active=True))
+    await world.clock.run(service.flush())
+    [sent] = world.sender.to(url_of("other"))
+    assert b'"waits"' in sent.body
+    assert (await service.sweep()).payloads_erased == 1
+    assert [d.status for d in await all_deliveries(service)] == [DeliveryStatus.SUCCESS] * 2
+    await world.clock.advance(2 * DAY_MS)
+    assert (await service.sweep()).events_removed == 2
+
+
 async def test_a_removed_endpoints_backlog_is_canceled_by_the_sweep(world: World) -> None:
     service = world.service()
     endpoint = await add(service)

@@ -23,6 +23,7 @@ TABLES = (
     "recoveries",
     "switches",
     "notices",
+    "payload_horizons",
 )
 MS_PER_DAY = 86_400_000
 UNIX_EPOCH_JD = 2_440_587.5

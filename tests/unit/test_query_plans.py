@@ -57,10 +57,14 @@ SOON_DUE = "INDEX deliveries_waiting (due_at>? AND due_at<?)"
 # A walk over the tenants that have events, and the oldest events of each.
 TENANTS = {"PRIMARY KEY (tenant>?)"}
 OLD = TENANTS | {EVENT_RANGE, DELIVERY}
+# The oldest events behind each tenant's horizon; and an index of nothing but held events.
+PAYLOADS_DUE = TENANTS | {EVENT_RANGE, "PRIMARY KEY (tenant=?)", DELIVERY}
+HELD = "INDEX events_held (key>? AND key<?)"
 
 # Why a statement may sort: what it sorts has a bound.
 OF_THE_CALL = "the rows that this call brings, or the deliveries that it makes"
 OF_ONE_EVENT = "the targets of one event at a time"
+OF_A_PIECE = "at most as many rows as a piece of the sweep takes"
 OF_A_SCAN = "at most as many rows as a scan may read"
 
 
@@ -207,6 +211,12 @@ PLANS: dict[str, Plan] = {
     "SWEEP_OLD_ENDPOINTS": Plan(
         {ENDPOINT, "INDEX endpoints_removed (updated_at<?)"}, first_entries=1
     ),
+    "SWEEP_DUE_RESPONSES": Plan(PAYLOADS_DUE | {EVENT}),
+    "SWEEP_DUE_PAYLOADS": Plan(PAYLOADS_DUE | {EVENT}),
+    "SWEEP_HORIZONS": Plan(PAYLOADS_DUE - {DELIVERY}, (OF_A_PIECE,)),
+    "SWEEP_HELD_REST": Plan({HELD}),
+    "SWEEP_HELD_RESPONSES": Plan({HELD, DELIVERY, EVENT}),
+    "SWEEP_HELD_PAYLOADS": Plan({HELD, DELIVERY, EVENT}),
 }
 
 

@@ -98,6 +98,13 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     retention_days: Annotated[
         float, Meta(description="How long events and their ended deliveries are kept.")
     ] = 30.0
+    payload_days: Annotated[
+        float | None,
+        Meta(
+            description="How long payloads, and responses to them, are kept; None is as long as "
+            "their events. What is pending is kept whatever its age."
+        ),
+    ] = None
     pending_days: Annotated[
         float,
         Meta(
@@ -154,6 +161,13 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         _within("concurrency", self.concurrency, 1, 10_000)
         _within("lease_ms", self.lease_ms, LEASE_MS_MIN, 900_000)
         _within("retention_days", self.retention_days, 1, 36_500)
+        _within("payload_days", self.payload_days, 1, 36_500)
+        if self.payload_days is not None and self.payload_days > self.retention_days:
+            message = (
+                f"payload_days: {self.payload_days:g} is longer than events are kept; set it to at "
+                f"most retention_days, which is {self.retention_days:g}, or raise that."
+            )
+            raise ConfigError(message)
         _within("pending_days", self.pending_days, 1, 36_500)
         _within("audit_days", self.audit_days, 1, 36_500)
         _within("endpoints_per_tenant", self.endpoints_per_tenant, 1, 1_000_000)

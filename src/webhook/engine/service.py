@@ -319,20 +319,26 @@ class WebhookService(EncryptionService, EventService, SwitchService, RecoverySer
     ) -> SweepReport:
         """Tidy up in bounded pieces, of so many rows of each kind.
 
-        Cancels what waits for removed endpoints or too long, removes what is past its retention,
-        tells what was not told, encrypts anew, and does recoveries where no background loop does.
+        Cancels what waits for removed endpoints or too long, removes events and payloads that are
+        past their retention, tells what was not told, encrypts anew, and does recoveries where no
+        background loop does.
         """
         await self.initialize()
         now = self._clock.now_ms()
         before = now - round(self.config.retention_days * _DAY_MS)
+        days = self.config.payload_days
+        payloads_before = None if days is None else now - round(days * _DAY_MS)
         total = SweepReport()
         for _ in range(pieces):
-            piece = await self._deliveries.sweep(now, before, rows, self._overdue(now))
+            piece = await self._deliveries.sweep(
+                now, before, rows, self._overdue(now), payloads_before
+            )
             await self._announcer.announce(piece.notices)
             total = SweepReport(
                 canceled=total.canceled + piece.canceled,
                 events_removed=total.events_removed + piece.events_removed,
                 deliveries_removed=total.deliveries_removed + piece.deliveries_removed,
+                payloads_erased=total.payloads_erased + piece.payloads_erased,
                 more=piece.more,
             )
             if not piece.more:

@@ -206,5 +206,6 @@ class SweepReport(msgspec.Struct, frozen=True, kw_only=True):
     canceled: int = 0
     events_removed: int = 0
     deliveries_removed: int = 0
+    payloads_erased: int = 0
     notices: list[Notice] = []
     more: bool = False

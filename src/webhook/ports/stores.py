@@ -240,7 +240,12 @@ class WebhookDeliveryStore(Protocol):
         ...
 
     async def sweep(
-        self, now: int, events_before: int, limit: int, overdue: Overdue | None = None
+        self,
+        now: int,
+        events_before: int,
+        limit: int,
+        overdue: Overdue | None = None,
+        payloads_before: int | None = None,
     ) -> SweepReport:
         """Do one bounded piece of the tidying, safe beside another sweep.
 
@@ -250,8 +255,11 @@ class WebhookDeliveryStore(Protocol):
         since before ``overdue.before``, counted from the present run's beginning if a replay or a
         recovery began it, else from the accept. Remove events accepted before ``events_before``
         with their deliveries and names, never one with a delivery that is pending or ``stops`` its
-        line. At most ``limit`` ready, blocked and scheduled deliveries each are canceled for each
-        of the reasons and at most ``limit`` events removed. Calls while ``more`` holds come to an
+        line. Erase the payloads of events accepted before ``payloads_before``, and the responses to
+        them, but not of those that must not be removed: theirs go when that has changed. At most
+        ``limit`` ready, blocked and scheduled deliveries each are canceled for each of the reasons,
+        at most ``limit`` events removed, and the payloads erased of at most ``limit`` that are due
+        and ``limit`` that had to wait. Calls while ``more`` holds come to an
         end, and nothing is left to do then. The report brings what is noted, see ``settle``,
         and was not forgotten.
         """

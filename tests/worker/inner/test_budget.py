@@ -28,7 +28,15 @@ RETRY_ROWS = 7
 LEASE_MS = 45_000
 FIVE = FirstAttempts(limit=5, lease_ms=LEASE_MS, timeout_ms_max=20_000, timeout_ms_default=15_000)
 SECRET = "whsec_" + "A" * 32
-TABLES = ("deliveries", "events", "names", "subscriptions", "endpoints", "notices")
+TABLES = (
+    "deliveries",
+    "events",
+    "names",
+    "subscriptions",
+    "endpoints",
+    "notices",
+    "payload_horizons",
+)
 keys = KeyMaker(SystemChance().random_bytes)
 clock = SystemClock()
 

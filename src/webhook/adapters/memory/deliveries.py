@@ -361,7 +361,12 @@ class MemoryDeliveryStore(DeliveryLists):
     # --- sweep ------------------------------------------------------------------------------------
 
     async def sweep(
-        self, now: int, events_before: int, limit: int, overdue: Overdue | None = None
+        self,
+        now: int,
+        events_before: int,
+        limit: int,
+        overdue: Overdue | None = None,
+        payloads_before: int | None = None,
     ) -> SweepReport:
         """Do one bounded piece of the tidying."""
         written = self._sweeper.cancel_removed(limit)
@@ -371,10 +376,16 @@ class MemoryDeliveryStore(DeliveryLists):
         events_removed, deliveries_removed, at_end = self._sweeper.remove_old(
             key_floor(events_before), limit - written
         )
+        erased, none_left = 0, True
+        if payloads_before is not None:
+            erased, none_left = self._sweeper.erase_payloads(key_floor(payloads_before), limit)
         return SweepReport(
             canceled=written,
             events_removed=events_removed,
             deliveries_removed=deliveries_removed,
+            payloads_erased=erased,
             notices=[*itertools.islice(self._rows.notices.values(), NOTICES_MAX)],
-            more=bool(self._rows.removals) or limit in (written, released) or not at_end,
+            more=bool(self._rows.removals)
+            or limit in (written, released)
+            or not (at_end and none_left),
         )

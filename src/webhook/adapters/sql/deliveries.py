@@ -23,6 +23,7 @@ from webhook.adapters.sql.database import (
     Statement,
 )
 from webhook.adapters.sql.lists import DeliveryLists
+from webhook.adapters.sql.payload_sweep import PayloadSweep
 from webhook.adapters.sql.rows import (
     event_row,
     read_claimed,
@@ -78,6 +79,7 @@ class SqlDeliveryStore(DeliveryLists):
         super().__init__(database)
         self._joint = joint
         self._sealing = sealing or Sealing()
+        self._payload_sweep = PayloadSweep()
 
     async def accept(
         self,
@@ -316,7 +318,12 @@ class SqlDeliveryStore(DeliveryLists):
         return bool(erased)
 
     async def sweep(
-        self, now: int, events_before: int, limit: int, overdue: Overdue | None = None
+        self,
+        now: int,
+        events_before: int,
+        limit: int,
+        overdue: Overdue | None = None,
+        payloads_before: int | None = None,
     ) -> SweepReport:
         """Do one bounded piece of the tidying in one round trip."""
         # The sweep keeps no place in its walk: the minute decides where it begins, and goes round.
@@ -341,11 +348,18 @@ class SqlDeliveryStore(DeliveryLists):
         ]
         if overdue is not None:
             batch.extend(self._overdue(now, lanes, which))
+        others = len(batch)
+        if payloads_before is not None:
+            floor = key_floor(payloads_before)
+            batch.extend(self._payload_sweep.statements(old, floor, limit))
         results = await self._database.batch(batch)
+        erased, due, held = 0, False, False
+        if payloads_before is not None:
+            erased, due, held = self._payload_sweep.read(results[others:], limit)
         blocked, released, canceled, rest, deliveries, _, events, _, tenants, notices, *waiting = (
-            results
+            results[:others]
         )
-        full = limit in (len(blocked), len(released), len(canceled), len(events))
+        full = due or limit in (len(blocked), len(released), len(canceled), len(events))
         last = tenants[0]["last"] if tenants else None
         place = (rest[0]["tenant"], rest[0]["key"]) if rest else (last or "", "")
         if not full:
@@ -361,8 +375,9 @@ class SqlDeliveryStore(DeliveryLists):
             canceled=len(blocked) + len(canceled) + overdue_count,
             events_removed=len(events),
             deliveries_removed=len(deliveries),
+            payloads_erased=erased,
             notices=[read_notice(row) for row in notices],
-            more=full or place != ("", ""),
+            more=full or held or place != ("", ""),
         )
 
     def _overdue(

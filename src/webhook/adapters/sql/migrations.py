@@ -229,4 +229,15 @@ END""",
 )) VIRTUAL""",
         ),
     ),
+    (
+        "0011_payload_days.sql",
+        (
+            """CREATE TABLE payload_horizons (
+  tenant TEXT NOT NULL PRIMARY KEY,
+  key TEXT NOT NULL
+) STRICT, WITHOUT ROWID""",
+            """ALTER TABLE events ADD COLUMN held INTEGER""",
+            """CREATE INDEX events_held ON events (key) WHERE held = 1""",
+        ),
+    ),
 )

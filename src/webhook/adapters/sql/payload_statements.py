@@ -35,10 +35,12 @@ WHERE d.lane = t.value AND d.key = ?2
   )
 """
 
+WITHOUT_RESPONSES = """(
+  SELECT json_group_array(json_remove(a.value, '$.response')) FROM json_each(log) AS a
+)"""
+
 ERASE_RESPONSES = f"""
-UPDATE deliveries AS d SET log = (
-  SELECT json_group_array(json_remove(a.value, '$.response')) FROM json_each(d.log) AS a
-)
+UPDATE deliveries AS d SET log = {WITHOUT_RESPONSES}
 FROM {_TARGETS} AS t
 WHERE d.lane = t.value AND d.key = ?2 AND instr(d.log, '"response":')
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from webhook.adapters.sql.payload_statements import WITHOUT_RESPONSES
 from webhook.adapters.sql.statements import WALK
 
 # ?2 start, ?3 lanes, ?4 how many. Walks the lanes with work that is due, as a claim does, and
@@ -39,6 +40,17 @@ RECURSIVE tenants (tenant) AS (
   FROM tenants AS t WHERE t.tenant IS NOT NULL
   LIMIT ?2
 )"""
+
+
+def _waits(targets: str, key: str) -> str:
+    """Return the condition that something of an event is pending, or stops an ordering key."""
+    return f"""EXISTS (
+        SELECT 1 FROM json_each({targets}) AS x
+        CROSS JOIN deliveries AS d ON d.lane = x.value AND d.key = {key}
+        WHERE d.state IN ('ready', 'scheduled', 'leased') OR d.ordering_number IS NOT NULL
+      )"""
+
+
 _OLD = f"""{_TENANTS},
 old (tenant, key) AS (
   SELECT t.tenant, k.value
@@ -50,11 +62,7 @@ old (tenant, key) AS (
         WHERE tenant = t.tenant AND key > iif(t.tenant = ?1, ?5, '') AND key < ?3
         ORDER BY key LIMIT {SWEEP_SCAN_MAX}
       ) AS e
-      WHERE NOT EXISTS (
-        SELECT 1 FROM json_each(e.targets) AS x
-        CROSS JOIN deliveries AS d ON d.lane = x.value AND d.key = e.key
-        WHERE d.state IN ('ready', 'scheduled', 'leased') OR d.ordering_number IS NOT NULL
-      )
+      WHERE NOT {_waits("e.targets", "e.key")}
       LIMIT ?4
     )
   )) AS k
@@ -120,4 +128,85 @@ DELETE FROM endpoints WHERE lane IN (
     AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.lane = p.lane)
   LIMIT ?2
 )
+"""
+
+# --- payloads -------------------------------------------------------------------------------------
+
+# As above, ?3 being the first key whose payload stays: the oldest events of each tenant behind its
+# horizon. All of them lose their payload but those that wait, which are held; then the horizon lies
+# behind them, so that nobody comes by there again.
+_DUE = f"""{_TENANTS},
+due (tenant, key) AS (
+  SELECT t.tenant, k.value
+  FROM tenants AS t
+  CROSS JOIN json_each((
+    SELECT json_group_array(key) FROM (
+      SELECT key FROM events
+      WHERE tenant = t.tenant AND key < ?3
+        AND key > coalesce((SELECT h.key FROM payload_horizons AS h WHERE h.tenant = t.tenant), '')
+      ORDER BY key LIMIT ?4
+    )
+  )) AS k
+  WHERE t.tenant IS NOT NULL
+  LIMIT ?4
+)"""
+
+# ?1 a key behind which the look at held events goes on, ?2 how many, ?3 as above. Those held that
+# wait no more.
+_FREE = f"""free (tenant, key) AS (
+  SELECT e.tenant, e.key FROM (
+    SELECT tenant, key, targets FROM events INDEXED BY events_held
+    WHERE held = 1 AND key > ?1 AND key < ?3 ORDER BY key LIMIT {SWEEP_SCAN_MAX}
+  ) AS e
+  WHERE NOT {_waits("e.targets", "e.key")}
+  LIMIT ?2
+)"""
+
+
+def _responses(of: str) -> str:
+    return f"""
+UPDATE deliveries SET log = {WITHOUT_RESPONSES}
+WHERE instr(log, '"response":') AND (lane, key) IN (
+  SELECT t.value, o.key
+  FROM {of} AS o
+  CROSS JOIN events AS e ON e.tenant = o.tenant AND e.key = o.key
+  CROSS JOIN json_each(e.targets) AS t
+  WHERE NOT {_waits("e.targets", "e.key")}
+)
+"""
+
+
+SWEEP_DUE_RESPONSES = f"WITH {_DUE} {_responses('due')}"
+
+SWEEP_DUE_PAYLOADS = f"""
+WITH {_DUE}
+UPDATE events AS e SET (payload, held) = (
+  SELECT iif(waits, e.payload, ''), iif(waits, 1, NULL)
+  FROM (SELECT {_waits("e.targets", "e.key")} AS waits)
+)
+WHERE (e.tenant, e.key) IN (SELECT tenant, key FROM due)
+RETURNING held
+"""
+
+SWEEP_HORIZONS = f"""
+WITH {_DUE}
+INSERT INTO payload_horizons (tenant, key)
+SELECT tenant, max(key) FROM due WHERE true GROUP BY tenant
+ON CONFLICT (tenant) DO UPDATE SET key = excluded.key
+"""
+
+# Where the look at held events ends, NULL when it comes to the end of them. Runs before the two
+# below.
+SWEEP_HELD_REST = f"""
+SELECT key FROM events INDEXED BY events_held
+WHERE held = 1 AND key > ?1 AND key < ?3 ORDER BY key LIMIT 1 OFFSET {SWEEP_SCAN_MAX} - 1
+"""
+
+SWEEP_HELD_RESPONSES = f"WITH {_FREE} {_responses('free')}"
+
+SWEEP_HELD_PAYLOADS = f"""
+WITH {_FREE}
+UPDATE events SET payload = '', held = NULL
+WHERE (tenant, key) IN (SELECT tenant, key FROM free)
+RETURNING key
 """
