@@ -250,6 +250,7 @@ _CONFIG: dict[str, Callable[[str], Any]] = {
     "signature_header": _text,
     "signature_prefix": _text,
     "enabled_events": _names,
+    "check_payloads": _one_of("off", "warn", "refuse"),
     "batch_size": _integer,
     "batch_timeout_ms": _integer,
     "concurrency": _integer,

@@ -12,6 +12,7 @@ from webhook.cli.access import tokens
 from webhook.cli.audit import audit
 from webhook.cli.emit import emit
 from webhook.cli.flags import with_settings
+from webhook.cli.importing import kmsg
 from webhook.cli.migrate import migrate
 from webhook.cli.receive import receive
 from webhook.cli.remote import remote
@@ -74,3 +75,19 @@ keys_app = typer.Typer(
 keys_app.command()(keys.create)
 keys_app.command()(with_settings("store")(keys.rotate))
 app.add_typer(keys_app, name="keys")
+import_app = typer.Typer(
+    no_args_is_help=True,
+    help="""Take over what another program has kept.
+
+    Example: webhook import k-msg export.sql
+    """,
+)
+
+
+@import_app.callback()
+def _import() -> None:
+    """Keep a group of one command a group."""
+
+
+import_app.command("k-msg")(with_settings("store", "scheme")(kmsg))
+app.add_typer(import_app, name="import")

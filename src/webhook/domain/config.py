@@ -87,6 +87,13 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         tuple[str, ...] | None,
         Meta(description="Types that are delivered; None is all. Others are kept, sent to nobody."),
     ] = None
+    check_payloads: Annotated[
+        Literal["off", "warn", "refuse"],
+        Meta(
+            description="Whether the data of the built-in event types is held to its schema when "
+            "an event is accepted, and what becomes of one that does not fit."
+        ),
+    ] = "off"
     batch_size: Annotated[int, Meta(description="Most deliveries that one claim takes.")] = 100
     batch_timeout_ms: Annotated[
         int, Meta(description="Longest the background loop waits before it looks for due work.")
@@ -195,6 +202,7 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def _check_scheme(self) -> None:
         """Refuse what type checkers refuse too, for callers without one."""
+        _one_of("check_payloads", self.check_payloads, ("off", "warn", "refuse"))
         _one_of("scheme", self.scheme, ("standard", "k-msg"))
         _one_of("algorithm", self.algorithm, ("sha256", "sha1"))
         name = self.signature_header

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from webhook.domain.config import WebhookConfig
 from webhook.domain.errors import InvalidInput, PayloadTooLarge, StoreUnavailable
 from webhook.domain.event import CALL_BYTES_MAX, EVENTS_MAX, WebhookEvent, prepare
 from webhook.domain.ids import KeyMaker
+from webhook.domain.messaging import payload_problem
 from webhook.domain.model import NewEvent
 from webhook.ports import (
     AcceptResult,
@@ -17,6 +19,7 @@ from webhook.ports import (
     WebhookPersistence,
 )
 
+_log = logging.getLogger("webhook.service")
 REPEATS_MAX = 2
 
 
@@ -33,7 +36,10 @@ def prepare_all(
     for index, event in enumerate(events):
         enabled = config.enabled_events is None or event.type in config.enabled_events
         try:
-            prepared.append(prepare(event, keys(now), now, enabled=enabled))
+            made = prepare(event, keys(now), now, enabled=enabled)
+            if config.check_payloads != "off":
+                _check_payload(made, config)
+            prepared.append(made)
         except InvalidInput as error:
             raise error.under(f"/{index}") from None
     size = sum(event.size for event in prepared)
@@ -42,6 +48,17 @@ def prepare_all(
             f"The call has {size} bytes of payload, {CALL_BYTES_MAX} at most; send fewer events."
         )
     return prepared
+
+
+def _check_payload(event: NewEvent, config: WebhookConfig) -> None:
+    """Hold an event to its type's schema; raises ``InvalidInput`` if it is to be refused."""
+    problem = payload_problem(event.type, event.payload)
+    if problem is None:
+        return
+    pointer, detail = problem
+    if config.check_payloads == "refuse":
+        raise InvalidInput.at(pointer, detail)
+    _log.warning("an event of %s does not fit at %s: %s", event.type, pointer, detail)
 
 
 async def accept(
