@@ -31,7 +31,10 @@ def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel: ZipFile) 
         if path.is_file() and "__pycache__" not in path.parts
     }
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert packed == ours
+    for_init = {"webhook/cli/wrangler.toml", "webhook/cli/entry.txt"}
+    assert packed == ours | for_init
+    for name, source in zip(sorted(for_init), ("src/entry.py", "wrangler.toml"), strict=True):
+        assert wheel.read(name) == (ROOT / source).read_bytes()
     assert "webhook/py.typed" in packed
 
 

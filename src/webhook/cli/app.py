@@ -13,6 +13,7 @@ from webhook.cli.audit import audit
 from webhook.cli.emit import emit
 from webhook.cli.flags import with_settings
 from webhook.cli.importing import kmsg
+from webhook.cli.init import init
 from webhook.cli.migrate import migrate
 from webhook.cli.receive import receive
 from webhook.cli.remote import remote
@@ -55,6 +56,7 @@ def webhook(
 app.command()(with_settings()(serve))
 app.command()(remote(emit))
 app.command()(remote(receive))
+app.command()(init)
 app.command()(with_settings("store")(migrate))
 app.command()(with_settings("store")(pause))
 app.command()(with_settings("store")(resume))
