@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from webhook.domain.ids import DeliveryRef
-from webhook.domain.lifecycle import cancel, release
-from webhook.domain.model import (
-    Delivery,
-    DeliveryState,
-    ErrorKind,
-)
-from webhook.ports import WebhookPersistence
+from webhook.domain.lifecycle import Settlement, cancel, interrupt, postpone, release
+from webhook.domain.model import Delivery, DeliveryState, DeliveryStatus, ErrorKind
+from webhook.domain.recovery import RecoveryKind
+from webhook.ports import CANCELED_BY_HAND, WebhookPersistence
 
 from .builders import (
     LEASE_MS,
@@ -28,7 +27,25 @@ from .builders import (
     states,
     succeeded,
 )
+from .recoveries import LATER, recover
 from .stores import Maker, opened
+
+
+def _given_back(delivery: Delivery) -> list[Settlement]:
+    """Return all that gives a claimed delivery back."""
+    return [give(delivery, LATER) for give in (release, interrupt)] + [
+        postpone(delivery, LATER, LATER + SECOND_MS)
+    ]
+
+
+def _outcomes(delivery: Delivery) -> list[Settlement]:
+    """Return all that a claim may come to."""
+    ends = [succeeded, failed, exhausted]
+    return [
+        *(end(delivery, LATER) for end in ends),
+        cancel(delivery, LATER, "no"),
+        *_given_back(delivery),
+    ]
 
 
 async def _lose_lease(store: WebhookPersistence, delivery: Delivery, now: int) -> None:
@@ -152,6 +169,58 @@ async def test_a_repeated_release_is_applied_once(maker: Maker) -> None:
         assert await settle(store, release(delivery, T0)) == [delivery.ref]
         assert await settle(store, release(delivery, T0 + 9)) == []
         assert (await read(store, delivery.ref)).due_at == T0
+
+
+@pytest.mark.parametrize("by", ["hand", "recovery"])
+@pytest.mark.parametrize("lease", ["runs", "ran out", "ran out and was given back"])
+async def test_what_is_canceled_and_replayed_is_closed_to_the_settle_of_the_run_before(
+    maker: Maker, by: str, lease: str
+) -> None:
+    async with opened(maker) as store:
+        await add_with_events(store, 1)
+        claimed = await claim_one(store)
+        if lease != "runs":
+            await _lose_lease(store, claimed, T0 + LEASE_MS)
+        if lease == "ran out and was given back":
+            claimed = await claim_one(store, T0 + LEASE_MS)
+            await settle(store, release(claimed, T0 + LEASE_MS))
+        await store.delivery_store.cancel(None, claimed.ref, LATER, CANCELED_BY_HAND)
+        if by == "hand":
+            await store.delivery_store.replay(None, claimed.ref, LATER)
+        else:
+            await recover(store, RecoveryKind.FILTER, status=DeliveryStatus.CANCELED)
+        again = await read(store, claimed.ref)
+        assert (again.state, again.claim) == (DeliveryState.READY, claimed.claim)
+        for settlement in _outcomes(claimed):
+            assert await settle(store, settlement) == []
+        assert await read(store, claimed.ref) == again
+
+
+async def test_what_was_given_back_is_closed_to_all_that_gives_it_back_again(maker: Maker) -> None:
+    """Also when an earlier lease of it was interrupted, which a ready one cannot tell apart."""
+    async with opened(maker) as store:
+        await add_with_events(store, 1)
+        await _lose_lease(store, await claim_one(store), T0 + LEASE_MS)
+        claimed = await claim_one(store, T0 + LEASE_MS)
+        assert await settle(store, release(claimed, T0 + LEASE_MS)) == [claimed.ref]
+        before = await read(store, claimed.ref)
+        for settlement in _given_back(claimed):
+            assert await settle(store, settlement) == []
+        assert await read(store, claimed.ref) == before
+        assert (before.state, before.interruptions) == (DeliveryState.READY, 1)
+
+
+async def test_nothing_is_given_back_after_its_lease(maker: Maker) -> None:
+    """Or the end of one lease would be counted twice, and five of them end a delivery."""
+    async with opened(maker) as store:
+        await add_with_events(store, 1)
+        claimed = await claim_one(store)
+        await _lose_lease(store, claimed, T0 + LEASE_MS)
+        before = await read(store, claimed.ref)
+        for settlement in _given_back(claimed):
+            assert await settle(store, settlement) == []
+        assert await read(store, claimed.ref) == before
+        assert (await claim_one(store, T0 + LEASE_MS)).interruptions == 1
 
 
 async def test_an_unknown_delivery_is_ignored(maker: Maker) -> None:

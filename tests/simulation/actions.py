@@ -16,6 +16,12 @@ from tests.simulation.recovering import (
     replay_by_two_filters_at_once,
     stop_a_recovery,
 )
+from tests.simulation.second_thoughts import (
+    cancel_a_delivery,
+    cancel_and_replay_what_is_under_way,
+    erase_a_payload,
+    replay_a_delivery,
+)
 from webhook.domain.endpoint import EndpointInput, EndpointPatch
 from webhook.domain.errors import Conflict, NotFound
 from webhook.domain.model import EndpointStatus, OrderingOnFailure
@@ -150,6 +156,13 @@ async def pause_or_resume_an_endpoint(world: World) -> None:
     await _change(world, EndpointPatch(status=status))
 
 
+async def bring_back_an_endpoint_in_error(world: World) -> None:
+    broken = [e.id for e in world.history.endpoints.values() if e.status == EndpointStatus.ERROR]
+    if broken:
+        patch = EndpointPatch(status=EndpointStatus.ACTIVE)
+        await _change(world, patch, world.dice.choice(broken))
+
+
 async def remove_an_endpoint(world: World) -> None:
     endpoint_id = world.some_endpoint()
     if endpoint_id is not None:
@@ -181,35 +194,6 @@ async def probe_an_endpoint(world: World) -> None:
         world.note("nothing to probe")
     except Conflict:
         world.note("the rate lets no probe through for long")
-
-
-# --- deliveries -----------------------------------------------------------------------------------
-
-
-async def replay_a_delivery(world: World) -> None:
-    refs = sorted(world.history.deliveries)
-    if not refs:
-        return
-    ref = world.dice.choice(refs)
-    world.note("replay of ", world.history.name(ref))
-    try:
-        await world.callers.ask(lambda service: service.replay_delivery(ref.id))
-    except (Conflict, NotFound):
-        world.note("no replay: its endpoint or event is gone")
-
-
-async def cancel_a_delivery(world: World) -> None:
-    pending = sorted(world.history.pending)
-    busy = [ref for ref in pending if world.history.under_way.get(ref)]
-    refs = busy if busy and world.dice.random() < 0.5 else pending
-    if not refs:
-        return
-    ref = world.dice.choice(refs)
-    world.note("cancel of ", world.history.name(ref))
-    try:
-        await world.callers.ask(lambda service: service.cancel_delivery(ref.id))
-    except NotFound:
-        world.note("nothing to cancel: it is gone")
 
 
 # --- the operator ---------------------------------------------------------------------------------
@@ -310,6 +294,8 @@ MEDDLING = (
     Action(3, remove_an_endpoint, "removals"),
     Action(1, replay_a_delivery, "replays"),
     Action(3, cancel_a_delivery, "cancels"),
+    Action(3, cancel_and_replay_what_is_under_way, "second_thoughts"),
+    Action(2, erase_a_payload, "erasures"),
     Action(1, stop_a_recovery, "recoveries"),
     Action(2, crash_at_once, "crashes"),
     Action(2, stop_and_start_a_server, "crashes"),
@@ -345,6 +331,8 @@ ACTIONS = (
     Action(1, remove_an_endpoint_and_sweep, "removals"),
     Action(3, replay_a_delivery, "replays"),
     Action(3, cancel_a_delivery, "cancels"),
+    Action(6, cancel_and_replay_what_is_under_way, "second_thoughts"),
+    Action(2, erase_a_payload, "erasures"),
     Action(2, let_an_endpoint_miss_something, "recoveries"),
     Action(2, recover_an_endpoint, "recoveries"),
     Action(2, replay_by_a_filter, "recoveries"),
@@ -359,4 +347,5 @@ ACTIONS = (
     Action(3, the_clock_jumps, "jumps"),
     Action(1, days_pass, "days"),
     Action(3, a_receiver_fails_for_days, "days"),
+    Action(2, bring_back_an_endpoint_in_error, "days"),
 )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # After these calls, what stands about endpoints may be another thing.
 _ENDPOINT_CALLS = frozenset(("add", "update", "remove", "settle", "sweep"))
-_EVENT_CALLS = frozenset(("accept", "sweep", ADVANCE))
+_EVENT_CALLS = frozenset(("accept", "sweep", "erase_payload", ADVANCE))
 _RECOVERY_CALLS = frozenset((RECOVERY + "start", RECOVERY + "cancel", ADVANCE, REMOVE_ENDED))
 # These start a new run of what has ended.
 REPLAYS = frozenset(("replay", ADVANCE))
@@ -41,7 +41,8 @@ class Lease(msgspec.Struct):
     ends_s: float
     due_at: int
     attempts_before: int
-    # How it ended: settle, claim (it ran out), sweep, cancel; and when.
+    # By which call it ended, and when: settle, claim (it ran out), sweep, cancel, erase_payload.
+    # One that ran out is open to its settle until another call ends the delivery.
     ended_by: str | None = None
     ended_s: float | None = None
     request: Request | None = None
@@ -178,6 +179,8 @@ class History:
                 leases[-1].ended_by, leases[-1].ended_s = change.call, change.now_s
             else:
                 leases[-1].given_up = True
+        elif leases and change.call != "settle" and after.state not in PENDING_STATES:
+            leases[-1].ended_by, leases[-1].ended_s = change.call, change.now_s
         if after.state is DeliveryState.LEASED and (before is None or before.claim != after.claim):
             left_s = ((after.due_at or 0) - change.store_at) / 1000
             # Without a clock of the store's own, a lease counts from when it was asked for.
@@ -268,6 +271,10 @@ class History:
                 ": ",
                 outcome.status_code or outcome.error_kind,
             )
+
+    def is_being_sent(self, ref: DeliveryRef) -> bool:
+        """Whether a request of a delivery is under way whose sender still lives."""
+        return any(r.owner is None or r.owner.alive for r in self.under_way.get(ref, ()))
 
     def _lease_of(self, ref: DeliveryRef, claim: int) -> Lease | None:
         return next((x for x in reversed(self.leases[ref]) if x.claim == claim), None)

@@ -11,10 +11,10 @@ from tests.simulation.stores import (
     RECOVERY,
     REMOVED,
     Changed,
+    EventReader,
     StoredEndpoint,
     StoredEvent,
     named,
-    stored_event,
 )
 from webhook.adapters.memory import (
     MemoryDeliveryStore,
@@ -80,6 +80,7 @@ class MemoryWorld:
             joint=joint,
         )
         self._known: dict[DeliveryRef, Delivery] = {}
+        self._reader = EventReader()
 
     def persistence(self) -> WebhookPersistence:
         return self._persistence
@@ -100,7 +101,9 @@ class MemoryWorld:
     def events(self) -> dict[str, StoredEvent]:
         rows = self._deliveries._rows.events.values()
         stored = [row.event for row in rows if not (row.name or "").startswith(NOTICE)]
-        return {e.key: stored_event(e.key, e.tenant, e.payload, e.endpoint_ids) for e in stored}
+        return {
+            e.key: self._reader.read(e.key, e.tenant, e.payload, e.endpoint_ids) for e in stored
+        }
 
     def told(self) -> tuple[dict[str, str], set[str]]:
         rows = self._deliveries._rows

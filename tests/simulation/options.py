@@ -63,6 +63,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     pauses: bool
     # Some events have an ordering key.
     ordering: bool
+    # What is being sent may be canceled and replayed at once; payloads may be erased.
+    second_thoughts: bool
+    erasures: bool
 
     @property
     def calm(self) -> bool:
@@ -78,6 +81,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             or self.edits
             or self.removals
             or self.cancels
+            or self.second_thoughts
+            or self.erasures
             or self.limits
             or self.pauses
         )
@@ -166,6 +171,8 @@ def draw(seed: int) -> Options:
         limits=perhaps(0.4),
         pauses=perhaps(0.15),
         ordering=dice.random() < 0.4,
+        second_thoughts=perhaps(0.3),
+        erasures=perhaps(0.25),
     )
     # One at a time, what kills its senders would take hours; and limits need both stores in one.
     limits = drawn.limits and drawn.joint and not drawn.poison

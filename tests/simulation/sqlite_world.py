@@ -13,10 +13,10 @@ from tests.simulation.stores import (
     NOTICE,
     RECOVERY,
     Changed,
+    EventReader,
     StoredEndpoint,
     StoredEvent,
     named,
-    stored_event,
 )
 from webhook.adapters.sql.database import Row, Statement
 from webhook.adapters.sql.deliveries import SqlDeliveryStore
@@ -47,6 +47,7 @@ class SqliteWorld:
         self._writes = self._database.total_changes
         self._known: dict[tuple[str, str], tuple[Any, ...]] = {}
         self._read: dict[tuple[str, str], Delivery] = {}
+        self._reader = EventReader()
         self.own_clock = now_ms is not None
 
     async def batch(self, statements: Sequence[Statement]) -> list[list[Row]]:
@@ -90,7 +91,7 @@ class SqliteWorld:
 
     def events(self) -> dict[str, StoredEvent]:
         return {
-            key: stored_event(
+            key: self._reader.read(
                 key, tenant, payload, [endpoint_of_lane(t) for t in msgspec.json.decode(targets)]
             )
             for tenant, key, targets, payload in self._database.execute(_EVENTS)
@@ -177,7 +178,7 @@ def _ref(place: tuple[str, str]) -> DeliveryRef:
 
 
 def _delivery(row: tuple[Any, ...]) -> Delivery:
-    # Who waits for whom is not looked up here, it is worked out by an invariant; nobody erases.
+    # Who waits for whom, and what is erased, is not looked up here, invariants work it out.
     in_line = {"waits_for": None, "stops": False}
     unknown = {"event_id": "", "event_type": "", "payload_erased": False, **in_line}
     return read_delivery(dict(zip(_COLUMNS, row, strict=True), **unknown))

@@ -31,7 +31,10 @@ NOTICE = "notice:"
 
 
 class StoredEvent(msgspec.Struct, frozen=True):
-    """An event as it stands in the store; ``number`` is the one that its caller gave it."""
+    """An event as it stands in the store; ``number`` is the one that its caller gave it.
+
+    Its payload is empty once it was erased.
+    """
 
     key: str
     tenant: str
@@ -135,10 +138,17 @@ def unmarked(body: str) -> tuple[str, int]:
     return payload, len(body) - len(payload)
 
 
-def stored_event(key: str, tenant: str, payload: str, targets: Sequence[str]) -> StoredEvent:
-    """Return an event with the number that its caller gave it."""
-    number = int(msgspec.json.decode(payload)["data"]["number"])
-    return StoredEvent(key, tenant, payload, number, tuple(targets))
+class EventReader:
+    """Knows the number that its caller gave each event, also when its payload is gone."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def read(self, key: str, tenant: str, payload: str, targets: Sequence[str]) -> StoredEvent:
+        """Return an event with its number."""
+        if key not in self._numbers:
+            self._numbers[key] = int(msgspec.json.decode(payload)["data"]["number"])
+        return StoredEvent(key, tenant, payload, self._numbers[key], tuple(targets))
 
 
 def _at_once[T](coroutine: Coroutine[Any, Any, T]) -> T:

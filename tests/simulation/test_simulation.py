@@ -34,10 +34,11 @@ def traces_in_another_process(hash_seed: str) -> str:
         f"for seed in range({TRACED_SEEDS.start}, {TRACED_SEEDS.stop}):\n"
         "    print('\\n'.join(run(seed, tracing=True).trace))\n"
     )
+    path = os.pathsep.join((f"{ROOT}/src", str(ROOT)))
     return subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env=os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": path},
         check=True,
         capture_output=True,
         text=True,

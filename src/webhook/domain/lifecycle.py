@@ -18,7 +18,14 @@ import msgspec
 
 from webhook.domain.event_types import OPERATIONAL_TYPES
 from webhook.domain.ids import DeliveryRef
-from webhook.domain.model import Attempt, Delivery, DeliveryState, ErrorKind, Outcome
+from webhook.domain.model import (
+    PENDING_STATES,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    ErrorKind,
+    Outcome,
+)
 from webhook.domain.retry import RetryPolicy
 
 INTERRUPTIONS_MAX = 5
@@ -53,6 +60,11 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     disable_endpoint: bool = False
     ordered: bool = False
     quiet: bool = False
+
+    @property
+    def gives_back(self) -> bool:
+        """Whether it leaves the delivery pending without an attempt, as it was before its claim."""
+        return self.attempt is None and self.state in PENDING_STATES
 
     @property
     def failed_at(self) -> int | None:

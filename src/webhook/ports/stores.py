@@ -140,11 +140,12 @@ class WebhookDeliveryStore(Protocol):
 
         One is applied only if the delivery's claim number and attempt count are still those it
         names and the delivery is leased, or ready because its lease ended (ready and
-        ``interruptions`` above 0). Others change nothing and raise nothing, nor does an unknown
-        delivery. An attempt is counted and added to the log, which keeps the first
-        ``ATTEMPTS_FIRST_KEPT`` and the last ``ATTEMPTS_LAST_KEPT`` entries. ``interruptions``
-        becomes 0, except when the delivery is given back without an attempt. ``disable_endpoint``
-        sets an active endpoint to ``error`` (its revision rises), where the store keeps endpoints.
+        ``interruptions`` above 0; then it cannot be given back any more). Others change nothing and
+        raise nothing, nor does an unknown delivery. An attempt is counted and added to the log,
+        which keeps the first ``ATTEMPTS_FIRST_KEPT`` and the last ``ATTEMPTS_LAST_KEPT`` entries.
+        ``interruptions`` becomes 0, except when the delivery is given back without an attempt.
+        ``disable_endpoint`` sets an active endpoint to ``error`` (its revision rises), where the
+        store keeps endpoints.
         There a failed attempt also counts among its active endpoint's failures in a row, which open
         its circuit and after ``ERROR_AFTER_MS`` set it to ``error``, and a success forgets them;
         see ``domain/health.py``. Of several to one endpoint in one call, a success comes last.

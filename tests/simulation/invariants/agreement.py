@@ -28,9 +28,7 @@ class TheServiceSaysWhatReceiversSaw(Invariant):
         if [_plain(d) for d in listed.got] != [_plain(d) for d in listed.deliveries]:
             self.world.fail("a delivery reads differently in the list and alone")
         for delivery in listed.deliveries:
-            stored = history.deliveries.get(delivery.ref)
-            if stored is None or _plain(stored) != _plain(delivery):
-                self.fail(delivery.ref, "reads differently from what is stored")
+            self._is_as_stored(delivery)
         arrived = {
             request.ref
             for request in history.requests
@@ -43,9 +41,22 @@ class TheServiceSaysWhatReceiversSaw(Invariant):
             if endpoint.status not in ("active", "removed"):
                 self.world.fail(f"{self.world.endpoint_name(endpoint.id)} is {endpoint.status}")
 
+    def _is_as_stored(self, delivery: Delivery) -> None:
+        history = self.world.history
+        stored = history.deliveries.get(delivery.ref)
+        if stored is None or _plain(stored) != _plain(delivery):
+            self.fail(delivery.ref, "reads differently from what is stored")
+        elif delivery.payload_erased != (not history.events[delivery.key].payload):
+            self.fail(delivery.ref, f"reads as {delivery.payload_erased=}")
+
 
 def _plain(delivery: Delivery) -> Delivery:
     """Leave out what the store's rows do not hold."""
     return msgspec.structs.replace(
-        delivery, event_id="", event_type="", waits_for=None, stops=False
+        delivery,
+        event_id="",
+        event_type="",
+        waits_for=None,
+        stops=False,
+        payload_erased=False,
     )

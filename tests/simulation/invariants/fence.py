@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.simulation.invariants.base import Invariant
-from webhook.domain.model import Delivery, DeliveryState
+from webhook.domain.model import PENDING_STATES, Delivery, DeliveryState
 
 if TYPE_CHECKING:
-    from tests.simulation.history import Change
+    from tests.simulation.history import Change, Lease
 
 
 class OnlyTheLastClaimSettles(Invariant):
@@ -17,8 +17,8 @@ class OnlyTheLastClaimSettles(Invariant):
         if change.call != "settle" or before is None or after is None or _has_its_turn(before):
             return
         lease = self.world.history.leases[change.ref][-1]
-        if lease.ended_by == "cancel":
-            self.fail(change.ref, f"claim {lease.claim} is settled although it was canceled")
+        if before.state is not DeliveryState.LEASED:
+            self._is_open(change, lease, before, after)
         if lease.owner is not change.owner:
             self.fail(change.ref, f"claim {lease.claim} is settled by somebody else")
             return
@@ -41,6 +41,13 @@ class OnlyTheLastClaimSettles(Invariant):
             self.fail(change.ref, f"claim {lease.claim} is settled by another one's outcome")
         if attempt.number != request.number:
             self.fail(change.ref, f"attempt {attempt.number} called itself {request.number}")
+
+    def _is_open(self, change: Change, lease: Lease, before: Delivery, after: Delivery) -> None:
+        """Only a lease that ran out leaves its claim open, and only for an outcome."""
+        if lease.ended_by != "claim":
+            self.fail(change.ref, f"claim {lease.claim} is settled, but {lease.ended_by} ended it")
+        elif after.state in PENDING_STATES and after.attempts_made == before.attempts_made:
+            self.fail(change.ref, f"claim {lease.claim} is given back after its lease")
 
 
 def _has_its_turn(before: Delivery) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 type Line = tuple[str, str]
 # What may end the claim of a delivery whose request is still under way: a lease that ran out, and
 # somebody who wants it no more.
-EXPLAINED = ("claim", "sweep", "cancel")
+EXPLAINED = ("claim", "sweep", "cancel", "erase_payload")
 
 
 class OneAfterTheOther(Invariant):

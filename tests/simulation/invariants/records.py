@@ -23,4 +23,4 @@ class EveryRequestIsRecorded(Invariant):
         if lease is None:
             return False
         # What a sweep cancels was of a removed endpoint; what runs out is looked at elsewhere.
-        return lease.ended_by in ("claim", "sweep", "cancel")
+        return lease.ended_by in ("claim", "sweep", "cancel", "erase_payload")

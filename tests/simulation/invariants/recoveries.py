@@ -89,6 +89,7 @@ class RecoveriesDoWhatTheySay(Invariant):
             ref
             for ref in refs
             if ref not in history.deliveries
+            and history.events[ref.key].payload
             and self._in_range(begun, ref, None)
             and wants(history.endpoints[endpoint_id], self._emitted(ref.key))
         }
@@ -129,7 +130,8 @@ class RecoveriesDoWhatTheySay(Invariant):
         since_s, endpoint = history.versions[ref.endpoint_id][-1]
         # What has changed may have been looked up before; what is removed is left alone.
         changed = endpoint.status == "removed" or since_s >= self._began_s[recovery.id]
-        if not changed and ref.key in history.events:
+        event = history.events.get(ref.key)
+        if not changed and event is not None and event.payload:
             self.fail(ref, f"left out by a recovery of {recovery.kind} in {recovery.range}")
 
     def _in_range(self, recovery: Recovery, ref: DeliveryRef, delivery: Delivery | None) -> bool:

@@ -9,13 +9,15 @@ from tests.simulation.invariants.base import Invariant
 from tests.simulation.stores import ADVANCE
 from webhook.domain.ids import key_time_ms
 from webhook.domain.model import DEAD_STATES, PENDING_STATES, Delivery, DeliveryState
-from webhook.ports import CANCELED_BY_HAND
+from webhook.ports import CANCELED_BY_HAND, PAYLOAD_ERASED
 
 if TYPE_CHECKING:
     from tests.simulation.history import Change
 
 # What may end the delivery that another one waits for in line, or let it stop no more.
-LETTING_GO = ("settle", "sweep", "update", "remove", "cancel")
+LETTING_GO = ("settle", "sweep", "update", "remove", "cancel", "erase_payload")
+# What cancels at once, and the reason that it gives.
+CANCELING = {"cancel": CANCELED_BY_HAND, "erase_payload": PAYLOAD_ERASED}
 DAY_MS = 86_400_000
 READY, SCHEDULED, LEASED = DeliveryState.READY, DeliveryState.SCHEDULED, DeliveryState.LEASED
 
@@ -35,8 +37,8 @@ class NoTransitionIsForbidden(Invariant):
             return
         if before.state is DeliveryState.BLOCKED and after.state is READY:
             may = change.call in LETTING_GO
-        elif before.state in DEAD_STATES and change.call == "cancel":
-            may = self._stopped_its_key(change, before) and _canceled_by_hand(after)
+        elif change.call in CANCELING:
+            may = self._may_be_canceled(change, before, after)
         else:
             may = self._may(change, before, after)
         if not may:
@@ -52,14 +54,21 @@ class NoTransitionIsForbidden(Invariant):
         if change.call == "claim":
             return after.state in (READY, LEASED)
         canceled = after.state is DeliveryState.CANCELED
-        if change.call == "cancel":
-            return _canceled_by_hand(after)
         if canceled and not self._endpoint_is_removed(change):
             told = (after.reason or "").startswith("pending for more than")
             return change.call == "sweep" and told and self._is_overdue(before)
         if change.call == "settle":
             return before.state is LEASED or (before.state is READY and before.interruptions > 0)
         return change.call == "sweep" and canceled
+
+    def _may_be_canceled(self, change: Change, before: Delivery, after: Delivery) -> bool:
+        """What is pending, or stops its key; of anything else an erasure may make a note."""
+        if after.state is before.state:
+            return change.call == "erase_payload" and before.state not in PENDING_STATES
+        stopped = before.state in DEAD_STATES and self._stopped_its_key(change, before)
+        canceled = after.state is DeliveryState.CANCELED
+        told = after.reason == CANCELING[change.call] or self._endpoint_is_removed(change)
+        return (before.state in PENDING_STATES or stopped) and canceled and told
 
     def _stopped_its_key(self, change: Change, before: Delivery) -> bool:
         endpoint = self.world.history.endpoints[change.ref.endpoint_id]
@@ -87,7 +96,3 @@ class NoTransitionIsForbidden(Invariant):
         interrupted = before.state is LEASED
         if after.interruptions != before.interruptions + interrupted:
             self.fail(change.ref, "a lease that ran out is to count as an interruption")
-
-
-def _canceled_by_hand(after: Delivery) -> bool:
-    return after.state is DeliveryState.CANCELED and after.reason == CANCELED_BY_HAND

@@ -8,7 +8,6 @@ from webhook.domain.lifecycle import Settlement
 from webhook.domain.model import (
     ATTEMPTS_FIRST_KEPT,
     ATTEMPTS_LAST_KEPT,
-    PENDING_STATES,
     Attempt,
     Delivery,
     DeliveryState,
@@ -33,25 +32,25 @@ def is_first_lease(delivery: Delivery, now: int) -> bool:
 def is_claim_of(settlement: Settlement, delivery: Delivery) -> bool:
     """Whether the claim that a settlement names is the last one and still open.
 
-    A ready delivery's claim is open only because its lease ended: one that was given back, or that
-    a replay started anew, has no interruptions from it.
+    A ready delivery's claim is open only because its lease ended: one that a replay started anew
+    has no interruptions from it. What gives back needs a lease: after one that ended it comes too
+    late, and a repeat of it changes nothing.
     """
     if (settlement.claim, settlement.attempts_before) != (delivery.claim, delivery.attempts_made):
         return False
     lease_ended = delivery.state is DeliveryState.READY and delivery.interruptions > 0
-    return lease_ended or delivery.state is DeliveryState.LEASED
+    return delivery.state is DeliveryState.LEASED or (lease_ended and not settlement.gives_back)
 
 
 def settled(delivery: Delivery, settlement: Settlement) -> Delivery:
     """Return the delivery as its settlement makes it."""
     attempt = settlement.attempt
-    given_back = attempt is None and settlement.state in PENDING_STATES
     return msgspec.structs.replace(
         delivery,
         state=settlement.state,
         due_at=settlement.due_at,
         attempts_made=delivery.attempts_made + (attempt is not None),
-        interruptions=delivery.interruptions if given_back else 0,
+        interruptions=delivery.interruptions if settlement.gives_back else 0,
         reason=settlement.reason,
         completed_at=settlement.completed_at,
         attempts=delivery.attempts if attempt is None else _logged(delivery.attempts, attempt),

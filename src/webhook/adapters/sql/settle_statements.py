@@ -26,8 +26,9 @@ from webhook.domain.notice import FAILING_REASON, SUCCESS_REASON
 
 # ?1: [{lane, key, claim, attempts_before, state, due_at, attempt, reason, completed_at}]. Fenced by
 # the claim number; the count of attempts makes a repeat of the same settlement change nothing. A
-# ready one may be settled when its lease has ended and nobody has claimed it since. What ends
-# leaves its line, unless it is to stop it; then a trigger lets the next one become due.
+# ready one may be settled when its lease has ended and nobody has claimed it since, but not given
+# back: that needs a lease. What ends leaves its line, unless it is to stop it; then a trigger lets
+# the next one become due.
 SETTLE = f"""
 UPDATE deliveries AS d SET
   state = s.value ->> 'state',
@@ -41,20 +42,22 @@ UPDATE deliveries AS d SET
   END,
   attempts_made = d.attempts_made + (s.value ->> 'attempt' IS NOT NULL),
   interruptions = iif(
-    s.value ->> 'attempt' IS NULL AND s.value ->> 'state' IN ('ready', 'scheduled', 'leased'),
-    d.interruptions, 0
+    coalesce(s.value ->> 'attempt', s.value ->> 'completed_at') IS NULL, d.interruptions, 0
   ),
   log = CASE WHEN s.value ->> 'attempt' IS NULL THEN d.log
     ELSE json_insert({LOG_WITH_ROOM}, '$[#]', json(s.value -> 'attempt')) END
 FROM json_each(?1) AS s
 WHERE d.lane = s.value ->> 'lane' AND d.key = s.value ->> 'key'
   AND d.claim = s.value ->> 'claim' AND d.attempts_made = s.value ->> 'attempts_before'
-  AND (d.state = 'leased' OR (d.state = 'ready' AND d.interruptions > 0))
+  AND (d.state = 'leased' OR (
+    d.state = 'ready' AND d.interruptions > 0
+    AND coalesce(s.value ->> 'attempt', s.value ->> 'completed_at') IS NOT NULL
+  ))
 RETURNING lane, key
 """
 
-# ?1 as above. Settlements that SETTLE, just after, will apply, and their active endpoints besides.
-# Looked at before it, so that a repeat finds nothing to count.
+# ?1 as above. Settlements that SETTLE, just after, will apply, of those that give nothing back, and
+# their active endpoints besides. Looked at before it, so that a repeat finds nothing to count.
 _APPLIED = """
   FROM json_each(?1) AS s
   CROSS JOIN deliveries AS d ON d.lane = s.value ->> 'lane' AND d.key = s.value ->> 'key'
