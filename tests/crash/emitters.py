@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from tests.crash.receivers import EVENT_TYPES
 
 TOKEN = "tests-only"
-WAIT_S = 60.0
+WAIT_S = 300.0
 TOGETHER_MAX = 4
 _PAUSE_S = 0.01
 

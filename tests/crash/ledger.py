@@ -17,6 +17,8 @@ from webhook.domain.event_types import OPERATIONAL_TYPES
 
 # From an answer to the write of its outcome a busy machine may take a while.
 UNWRITTEN_S_MAX = 10.0
+# Kills that are told beside a repeat that nothing explains.
+NEAR_S = 60.0
 
 
 @dataclass
@@ -101,7 +103,8 @@ def _explain(
             late -= 1
             found.too_late += 1
         else:
-            found.unexplained.append(f"{what}: {arrivals}, {delivery.log}")
+            near = [at for at in kills if abs(at - earlier.at) < NEAR_S]
+            found.unexplained.append(f"{what}: {arrivals}, {delivery.log}, kills at {near}")
 
 
 def _stored(connection: sqlite3.Connection) -> Iterator[tuple[tuple[str, str], Stored]]:

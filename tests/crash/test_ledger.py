@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -137,3 +139,23 @@ def test_what_nobody_was_told_was_accepted_is_found(tmp_path: Path, receivers: R
     receivers.all[2].arrivals["stranger"] = [Arrival(1.0, 0, 1.1)]
     with pytest.raises(AssertionError, match="nobody was told"):
         found(tmp_path, receivers, [Arrival(1.0, 0, 1.1)], [TRIED])
+
+
+def test_what_a_dead_sender_had_sent_is_of_its_life_however_late_it_is_read() -> None:
+    late = 20
+    with Receivers(seed=1, timeout_s=1.0) as receivers:
+        receivers.healed = True
+        receiver, busy = receivers.all[0], threading.Event()
+        assert receivers._loop is not None
+        receivers._loop.call_soon_threadsafe(busy.wait)
+        for number in range(late):
+            with socket.create_connection((receiver.host, receiver.port)) as sender:
+                sender.sendall(
+                    f"POST /hook HTTP/1.1\r\nwebhook-id: e{number}\r\n\r\n".encode("ascii")
+                )
+        assert receivers.reached == 0
+        busy.set()
+        receivers.begin_life()
+        assert receivers.reached == late
+        assert {one.life for [one] in receiver.arrivals.values()} == {0}
+        assert receivers.life == 1

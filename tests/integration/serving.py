@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, Self
 
 WAIT_S = 60.0
+# A machine that is far too busy takes a minute and more to start a Python.
+START_S = 300.0
 ALLOW_LOCAL = {"WEBHOOK_ALLOW_PRIVATE_HOSTS": "1", "WEBHOOK_ALLOW_HTTP": "1"}
 COMMAND = [sys.executable, "-m", "webhook"]
 
@@ -109,8 +111,8 @@ class Server:
         )
         self._reader.start()
         if ready:
-            self.wait_for_line(r"Emit an event:")
-            self.wait_for_line(r"^$")
+            self.wait_for_line(r"Emit an event:", START_S)
+            self.wait_for_line(r"^$", START_S)
             found = re.search(r"Listening +(http://\S+)", self.output)
             assert found is not None
             self.url = found[1]

@@ -21,6 +21,7 @@ from tests.simulation.second_thoughts import (
     cancel_and_replay_what_is_under_way,
     erase_a_payload,
     replay_a_delivery,
+    replay_what_stops_its_key,
 )
 from webhook.domain.endpoint import EndpointInput, EndpointPatch
 from webhook.domain.errors import Conflict, NotFound
@@ -332,6 +333,7 @@ ACTIONS = (
     Action(3, replay_a_delivery, "replays"),
     Action(3, cancel_a_delivery, "cancels"),
     Action(6, cancel_and_replay_what_is_under_way, "second_thoughts"),
+    Action(3, replay_what_stops_its_key, "second_thoughts"),
     Action(2, erase_a_payload, "erasures"),
     Action(2, let_an_endpoint_miss_something, "recoveries"),
     Action(2, recover_an_endpoint, "recoveries"),

@@ -6,11 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from webhook.domain.errors import Conflict, NotFound
+from webhook.domain.model import DEAD_STATES
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 LOOKS, LOOK_S = 100, 0.02
+LONG_LOOKS, LONG_LOOK_S = 60, 1.0
 
 
 async def replay_a_delivery(world: World) -> None:
@@ -53,6 +55,30 @@ async def cancel_and_replay_what_is_under_way(world: World) -> None:
     world.note("cancel of ", world.history.name(ref), ", and replay")
     try:
         await world.callers.ask(lambda service: service.cancel_delivery(ref.id))
+        await world.callers.ask(lambda service: service.replay_delivery(ref.id))
+    except (Conflict, NotFound):
+        world.note("no replay: its endpoint or event is gone")
+
+
+async def replay_what_stops_its_key(world: World) -> None:
+    """Others wait behind it until the replay has succeeded."""
+    history = world.history
+    for _ in range(LONG_LOOKS):
+        stopping = sorted(
+            ref
+            for ref, delivery in history.deliveries.items()
+            if delivery.state in DEAD_STATES
+            and delivery.ordering_key is not None
+            and history.endpoints[ref.endpoint_id].ordering_on_failure == "stop"
+        )
+        if stopping:
+            break
+        await asyncio.sleep(LONG_LOOK_S)
+    else:
+        return
+    ref = world.dice.choice(stopping)
+    world.note("replay of ", history.name(ref), ", which stops its key")
+    try:
         await world.callers.ask(lambda service: service.replay_delivery(ref.id))
     except (Conflict, NotFound):
         world.note("no replay: its endpoint or event is gone")
