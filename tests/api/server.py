@@ -14,7 +14,7 @@ from webhook import ErrorKind, Outcome, Sender, WebhookConfig, WebhookRuntimeSer
 from webhook.api import ApiSettings, create_app
 
 TOKEN = "correct-horse-battery-staple"
-WAIT_S = 20.0
+WAIT_S = 120.0
 LOCAL = WebhookConfig(allow_private_hosts=True, allow_http=True)
 
 

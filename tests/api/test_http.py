@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import socket
 from http.client import HTTPConnection
-from time import monotonic
 from urllib.parse import urlsplit
 
 import pytest
@@ -119,11 +118,10 @@ def test_who_sends_all_before_reading_still_gets_the_answer(served: Served) -> N
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer wrong"}])
 def test_the_rest_of_a_body_is_not_waited_for(served: Served, headers: dict[str, str]) -> None:
-    began = monotonic()
+    # None of it is sent; who waited for it would say 408 in the end.
     for method, path in (("POST", "/v1/events"), ("PUT", "/v1/events"), ("POST", "/nothing")):
         announced = {**bearer(served), **headers, "content-length": "50000000"}
         assert exchange(served.url, method, path, announced).status in {401, 404, 405, 413}
-    assert monotonic() - began < 0.4
 
 
 def test_a_short_body_that_nobody_reads_costs_no_connection(served: Served) -> None:

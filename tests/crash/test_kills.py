@@ -12,7 +12,7 @@ from tests.worker.conftest import scratch_folder
 KILLS = 15
 KILLS_OF_THE_WORKER = 2
 ENDS = 5
-MARGIN_S = 5.0
+MARGIN_S = 30.0
 """What a busy machine may take on top of the grace."""
 
 

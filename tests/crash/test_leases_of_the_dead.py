@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -16,22 +15,22 @@ from webhook.adapters.sqlite.presence import Presence
 
 LEASE_S = 40
 NEVER_S = 600.0
+LONG_LEASE = {"WEBHOOK_LEASE_MS": "900000"}
 SETTINGS = {"WEBHOOK_API_TOKEN": "t", "WEBHOOK_LEASE_MS": f"{LEASE_S}000"}
 
 
 def test_after_a_kill_nothing_waits_for_its_lease(tmp_path: Path) -> None:
     with (
         ThreadedReceiver([Answer(200, delay_s=NEVER_S), 200]) as receiver,
-        Server(tmp_path, local=True, **SETTINGS) as server,
+        Server(tmp_path, local=True, **SETTINGS | LONG_LEASE) as server,
     ):
         server.add_endpoint(receiver.url)
         event = server.emit()
         receiver.wait(1)
         server.kill()
-        began = time.monotonic()
         server.start()
+        # Its lease would be waited for longer than anything is waited for here.
         [delivery] = server.wait_for_status(event["id"], "success")
-        assert time.monotonic() - began < LEASE_S / 2
         interrupted, sent = delivery["attempts"]
         assert (interrupted["error_kind"], sent["status_code"]) == ("interrupted", 200)
         assert delivery["attempt_count"] == 1

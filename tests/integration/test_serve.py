@@ -6,7 +6,6 @@ import json
 import re
 import stat
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -17,8 +16,6 @@ import svix.webhooks
 
 from tests.integration.serving import Server, clean_environment
 from tests.receiver import Answer, ThreadedReceiver
-
-START_S_MAX = 30
 
 
 def curl_lines(output: str) -> list[str]:
@@ -38,10 +35,8 @@ def paste(command: str, **settings: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_it_starts_soon_and_says_where_it_is(tmp_path: Path) -> None:
-    began = time.monotonic()
+def test_it_starts_and_says_where_it_is(tmp_path: Path) -> None:
     with Server(tmp_path, local=False) as server:
-        assert time.monotonic() - began < START_S_MAX
         assert re.search(r"^Listening +http://127\.0\.0\.1:\d+", server.output, re.MULTILINE)
         assert re.search(rf"^Token +{re.escape(server.token)} ", server.output, re.MULTILINE)
         assert str(tmp_path / "webhook.db") in server.output

@@ -19,6 +19,8 @@ from tests.receiver import Answer, Request, ThreadedReceiver
 NEVER_S = 600.0
 # The shortest lease that the service takes; what a killed one held is due again after it.
 LEASE_S = 40
+# Longer than anything is waited for here: who waited for one of these would be found out.
+LONG_GRACE, LONG_LEASE_MS = "600", "900000"
 
 
 def can_connect(server: Server) -> bool:
@@ -45,11 +47,9 @@ def test_asked_to_end_it_finishes_what_is_under_way(tmp_path: Path, number: int)
 
 
 def test_asked_to_end_with_nothing_to_do_it_ends_soon(tmp_path: Path) -> None:
-    with Server(tmp_path) as server:
+    with Server(tmp_path, "--grace-s", LONG_GRACE) as server:
         server.get("/health")
-        began = time.monotonic()
         assert server.end() == 0
-        assert time.monotonic() - began < 8
         assert server.output.endswith("Stopped. Nothing was under way.\n")
 
 
@@ -69,33 +69,33 @@ def test_while_it_ends_it_accepts_nothing(tmp_path: Path) -> None:
 def test_what_takes_longer_than_the_grace_is_sent_again_after_the_start(tmp_path: Path) -> None:
     with (
         ThreadedReceiver([Answer(200, delay_s=NEVER_S), 200]) as receiver,
-        Server(tmp_path, "--grace-s", "0.3") as server,
+        Server(tmp_path, "--grace-s", "0.3", WEBHOOK_LEASE_MS=LONG_LEASE_MS) as server,
     ):
         server.add_endpoint(receiver.url)
         event = server.emit()
         receiver.wait(1)
         assert server.end() == 0
         assert "0 finished, 1 broken off" in server.output
-        began = time.monotonic()
         server.start()
+        # Its lease was ended: it would be waited for longer than anything is waited for here.
         [delivery] = server.wait_for_status(event["id"], "success")
-        assert time.monotonic() - began < LEASE_S  # its lease was ended, not waited for
         interrupted, sent = delivery["attempts"]
         assert (interrupted["error_kind"], sent["status_code"]) == ("interrupted", 200)
         assert delivery["attempt_count"] == 1
 
 
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
-    with ThreadedReceiver([Answer(200, delay_s=NEVER_S)]) as receiver, Server(tmp_path) as server:
+    with (
+        ThreadedReceiver([Answer(200, delay_s=NEVER_S)]) as receiver,
+        Server(tmp_path, "--grace-s", LONG_GRACE) as server,
+    ):
         server.add_endpoint(receiver.url)
         server.emit()
         receiver.wait(1)
         server.terminate()
         server.wait_for_line("Stopping")
-        began = time.monotonic()
         server.terminate()
         assert server.wait() == 128 + signal.SIGTERM
-        assert time.monotonic() - began < 5
         assert "Ended at once." in server.output
 
 

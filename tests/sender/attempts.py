@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
+
+from aiohttp import TCPConnector
 
 from tests.receiver import Receiver, Reply
 from webhook.adapters.aiohttp_sender import AiohttpSender
@@ -19,7 +22,8 @@ PUBLIC_HTTP = UrlRules(allow_http=True)
 TIMEOUT_MS = 20_000
 SHORT_MS = 400
 # A deadline that is met late on a busy machine is still met; one that is not met takes for ever.
-GENEROUS_S = 15.0
+GENEROUS_S = 60.0
+LOOKS, LOOK_S = 6_000, 0.01
 
 
 class Make(Protocol):
@@ -45,6 +49,19 @@ async def post(
 async def answer_to(sender: AiohttpSender, reply: Reply, timeout_ms: int = TIMEOUT_MS) -> Outcome:
     async with Receiver([reply]) as receiver:
         return await post(sender, receiver.url, timeout_ms)
+
+
+async def idle_connections_end(sender: AiohttpSender) -> None:
+    """Wait until the ends of all connections that the receiver has closed have arrived."""
+    session = sender._session
+    assert session is not None
+    assert isinstance(session.connector, TCPConnector)
+    kept = session.connector._conns
+    for _ in range(LOOKS):
+        if not any(one.is_connected() for group in kept.values() for one, _ in group):
+            return
+        await asyncio.sleep(LOOK_S)
+    raise AssertionError("a connection that was closed stays open")
 
 
 async def timed(attempt: Awaitable[Outcome]) -> tuple[Outcome, float]:

@@ -25,7 +25,7 @@ LOCAL = {
     "WEBHOOK_RETRY_SCHEDULE": "1,1",
     "WEBHOOK_JITTER": "0",
 }
-WAIT_S = 30.0
+WAIT_S = 120.0
 _numbers = count(1)
 
 
@@ -160,7 +160,7 @@ def _target(link: Path) -> str:
 
 
 def _is_ours(port: int) -> bool:
-    with closing(HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
         try:
             connection.request("GET", "/health")
             return connection.getresponse().read() == b'{"status":"ok"}'

@@ -284,7 +284,8 @@ def test_a_body_of_ten_gigabytes_is_cut_and_the_attempt_succeeds(api: Api) -> No
 
 def test_a_body_that_drips_for_ever_is_cut_and_the_attempt_succeeds(api: Api) -> None:
     with ThreadedReceiver([drips()]) as receiver:
-        api.endpoint(receiver.url, timeout_ms=600)
+        # Its headers must come in time on a busy machine too.
+        api.endpoint(receiver.url, timeout_ms=5_000)
         [delivery] = api.ended(api.emit())
     assert delivery["status"] == "success"
     [attempt] = delivery["attempts"]
@@ -295,12 +296,12 @@ def test_a_body_that_drips_for_ever_is_cut_and_the_attempt_succeeds(api: Api) ->
 def test_slow_endpoints_do_not_hold_up_the_others(api: Api) -> None:
     with ThreadedReceiver([never_answers]) as slow, ThreadedReceiver() as fast:
         for number in range(3):
-            api.endpoint(f"{slow.url}/{number}", timeout_ms=3_000, retry={"max_retries": 0})
+            api.endpoint(f"{slow.url}/{number}", timeout_ms=10_000, retry={"max_retries": 0})
         api.endpoint(fast.url)
         event = api.emit()
-        started = time.monotonic()
         fast.wait(1)
-        assert time.monotonic() - started < 2.5
+        statuses = sorted(one["status"] for one in api.deliveries(event))
+        assert statuses.count("pending") >= 3
         statuses = sorted(one["status"] for one in api.ended(event))
     assert statuses == ["exhausted"] * 3 + ["success"]
 
