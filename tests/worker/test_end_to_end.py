@@ -283,7 +283,7 @@ def test_a_body_of_ten_gigabytes_is_cut_and_the_attempt_succeeds(api: Api) -> No
 
 
 def test_a_body_that_drips_for_ever_is_cut_and_the_attempt_succeeds(api: Api) -> None:
-    with ThreadedReceiver([drips()]) as receiver:
+    with ThreadedReceiver([drips(pause_s=0.5)]) as receiver:
         # Its headers must come in time on a busy machine too.
         api.endpoint(receiver.url, timeout_ms=5_000)
         [delivery] = api.ended(api.emit())
