@@ -63,6 +63,41 @@ async def test_a_connection_is_used_again(sender: AiohttpSender) -> None:
         assert receiver.connections == 1
 
 
+@pytest.mark.parametrize("value", ["a\r\nx: b", "a\nb", "a\rb", "a\0b"])
+async def test_a_header_that_would_be_two_is_not_sent(sender: AiohttpSender, value: str) -> None:
+    async with Receiver() as receiver:
+        outcome = await sender.send(receiver.url, {"x-name": value}, b"{}", TIMEOUT_MS)
+        assert outcome.error_kind is ErrorKind.NETWORK
+        assert (await post(sender, receiver.url)).status_code == 200
+        assert len(receiver.requests) == 1
+
+
+async def test_an_answer_before_the_whole_request_ends_the_connection(
+    sender: AiohttpSender,
+) -> None:
+    connections = 0
+    over = asyncio.Event()
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        await over.wait()  # the rest of the request stays where it is
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        # More than the sockets between the two take.
+        for _ in range(2):
+            outcome = await post(sender, url, body=bytes(32 * 2**20))
+            assert outcome.status_code == 413
+        assert connections == 2
+        over.set()
+
+
 # --- The status decides ------------------------------------------------------------------------
 
 

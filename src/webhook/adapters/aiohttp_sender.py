@@ -11,6 +11,7 @@ import yarl
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
 
 from webhook.adapters.aiohttp_errors import explain
+from webhook.adapters.aiohttp_post import Answer, Target
 from webhook.adapters.bounded_connector import BoundedConnector
 from webhook.adapters.checked_resolver import CheckedResolver, Lookup, system_lookup
 from webhook.adapters.env_proxies import ProxyFor
@@ -54,7 +55,7 @@ class AiohttpSender:
     ) -> None:
         self._rules = rules
         self._clock = clock
-        self._user_agent = user_agent
+        self._defaults = {"User-Agent": user_agent, "Accept-Encoding": "identity"}
         self._tls = tls
         self._lookup = lookup
         self._slots = asyncio.Semaphore(connections)
@@ -63,7 +64,8 @@ class AiohttpSender:
         self._session: ClientSession | None = None
         self._proxied: ClientSession | None = None
         # Judging and parsing a URL costs more than all else that happens here per request.
-        self._target = functools.lru_cache(URLS_KEPT)(functools.partial(_target, rules))
+        self._url = functools.lru_cache(URLS_KEPT)(functools.partial(_checked_url, rules))
+        self._targets: dict[str, Target] = {}
 
     async def send(
         self, url: str, headers: Mapping[str, str], body: bytes, timeout_ms: int
@@ -76,7 +78,7 @@ class AiohttpSender:
             started_at = self._clock.now_ms()
             began = self._clock.monotonic_ms()
             decided: int | None = None
-            response: ClientResponse | None = None
+            response: Answer | ClientResponse | None = None
             kept = bytearray()
             note = None
             try:
@@ -103,24 +105,34 @@ class AiohttpSender:
 
     async def close(self) -> None:
         """Close all connections."""
+        self._targets.clear()
         sessions = (self._session, self._proxied)
         self._session = self._proxied = None
         for session in sessions:
             if session is not None:
                 await session.close()
 
-    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> ClientResponse:
-        target = self._target(url)
-        proxy = self._proxy_for(target) if self._proxy_for else None
-        if proxy is None:
-            session = self._session = self._session or self._open(
-                CheckedResolver(self._rules, self._lookup)
-            )
-        else:
+    async def _post(
+        self, url: str, headers: Mapping[str, str], body: bytes
+    ) -> Answer | ClientResponse:
+        checked = self._url(url)
+        proxy = self._proxy_for(checked) if self._proxy_for else None
+        if proxy is not None:
             session = self._proxied = self._proxied or self._open(None)
-        return await session.post(
-            target, data=body, headers=headers, allow_redirects=False, proxy=proxy
+            return await session.post(
+                checked, data=body, headers=headers, allow_redirects=False, proxy=proxy
+            )
+        session = self._session = self._session or self._open(
+            CheckedResolver(self._rules, self._lookup)
         )
+        target = self._targets.get(url) or self._keep_target(url, checked)
+        return await target.post(session, headers, body, RESPONSE_BYTES_MAX)
+
+    def _keep_target(self, url: str, checked: yarl.URL) -> Target:
+        if len(self._targets) >= URLS_KEPT:
+            self._targets.clear()
+        target = self._targets[url] = Target(checked, self._defaults)
+        return target
 
     def _open(self, resolver: CheckedResolver | None) -> ClientSession:
         return ClientSession(
@@ -135,12 +147,12 @@ class AiohttpSender:
             auto_decompress=False,
             trust_env=False,
             read_bufsize=RESPONSE_BYTES_MAX,
-            headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
+            headers=self._defaults,
         )
 
     def _judge(
         self,
-        response: ClientResponse,
+        response: Answer | ClientResponse,
         started_at: int,
         latency_ms: int,
         kept: bytes,
@@ -173,12 +185,12 @@ class AiohttpSender:
         )
 
 
-def _target(rules: UrlRules, url: str) -> yarl.URL:
+def _checked_url(rules: UrlRules, url: str) -> yarl.URL:
     """Return the URL to dial; raises ``InvalidInput`` when the rules of today forbid it."""
     return yarl.URL(check_url(url, rules), encoded=True)
 
 
-async def _read(response: ClientResponse, kept: bytearray) -> str | None:
+async def _read(response: Answer | ClientResponse, kept: bytearray) -> str | None:
     """Read a body into ``kept`` until it ends or is one byte too long; return a note if it is."""
     while len(kept) <= RESPONSE_BYTES_MAX:
         chunk = await response.content.read(RESPONSE_BYTES_MAX + 1 - len(kept))
