@@ -2,7 +2,7 @@
 
 ``migrations/NNNN_name.sql`` are the history, ``schema.sql`` is what they add up to, read back from
 a database that they were applied to; the module carries the history into the Worker, which has no
-files.
+files. ``migrations/postgres/`` are PostgreSQL's own, and have a module too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = ROOT / "schema.sql"
 LINE_CHARS_MAX = 100
-MODULE = ROOT / "src" / "webhook" / "adapters" / "sql" / "migrations.py"
+ADAPTERS = ROOT / "src" / "webhook" / "adapters"
+MODULE = ADAPTERS / "sql" / "migrations.py"
+POSTGRES_MODULE = ADAPTERS / "postgres" / "migrations.py"
 # To the letter what wrangler creates; see adapters/sql/migrate.py, which a test compares.
 MIGRATIONS_TABLE = """CREATE TABLE IF NOT EXISTS "d1_migrations"(
 \t\tid         INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -85,6 +87,19 @@ def module_file(history: list[tuple[str, list[str]]]) -> str:
     return "\n".join([*lines, ")", ""])
 
 
+def postgres_module_file() -> str:
+    """Return the text of PostgreSQL's migrations module: each migration in one piece."""
+    lines = [
+        '"""The migrations, made by `make schema`."""',
+        "",
+        "MIGRATIONS: tuple[tuple[str, str], ...] = (",
+    ]
+    for file in sorted((ROOT / "migrations" / "postgres").glob("*.sql")):
+        lines += ["    (", f'        "{file.name}",', f'        """{file.read_text("utf-8")}""",']
+        lines += ["    ),"]
+    return "\n".join([*lines, ")", ""])
+
+
 def main() -> int:
     """Write the files, or with ``--check`` say which are stale."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -93,7 +108,11 @@ def main() -> int:
     history = migrations()
     schema = whole_schema(history)
     stale = False
-    for path, text in ((SCHEMA, schema_file(schema)), (MODULE, module_file(history))):
+    for path, text in (
+        (SCHEMA, schema_file(schema)),
+        (MODULE, module_file(history)),
+        (POSTGRES_MODULE, postgres_module_file()),
+    ):
         if path.exists() and path.read_text("utf-8") == text:
             continue
         stale = True

@@ -2,7 +2,6 @@
 
 from webhook.adapters.memory import create_in_memory_webhook_persistence
 from webhook.domain.access import ApiToken, AuditEntry, Scope
-from webhook.domain.balancing import Failover, Strategy
 from webhook.domain.config import WebhookConfig
 from webhook.domain.endpoint import EndpointInput, EndpointPatch
 from webhook.domain.errors import (
@@ -78,7 +77,6 @@ __all__ = [
     "ErrorKind",
     "Event",
     "EventQuery",
-    "Failover",
     "FieldError",
     "InvalidInput",
     "NewEvent",
@@ -99,7 +97,6 @@ __all__ = [
     "Sender",
     "StoreFull",
     "StoreUnavailable",
-    "Strategy",
     "TokenQuery",
     "WakeQueue",
     "WebhookAccessStore",

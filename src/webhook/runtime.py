@@ -61,15 +61,19 @@ class WebhookRuntimeService(WebhookService):
         clock = clock or SystemClock()
         self._own_wake = AsyncioWake() if wake_queue is None else None
         self._auto_start = auto_start and self._own_wake is not None
+        persistence = _persistence(persistence, endpoint_store, delivery_store)
+        if self._own_wake is not None:
+            share = persistence.shared_wake
+            wake_queue = self._own_wake if share is None else share(self._own_wake)
         super().__init__(
             config,
-            persistence=_persistence(persistence, endpoint_store, delivery_store),
+            persistence=persistence,
             sender=sender or default_sender(config, clock),
-            wake_queue=wake_queue or self._own_wake or AsyncioWake(),
+            wake_queue=wake_queue or AsyncioWake(),
             clock=clock,
             chance=chance or SystemChance(),
             crypto=crypto or default_crypto(),
-            wakes_somebody=wake_queue is not None or self._auto_start,
+            wakes_somebody=self._own_wake is None or self._auto_start,
         )
 
     async def initialize(self) -> None:
@@ -146,6 +150,7 @@ def _persistence(
         encryption=persistence.encryption if endpoint_store is None else None,
         init=persistence.init,
         close=persistence.close,
+        shared_wake=persistence.shared_wake if delivery_store is None else None,
     )
 
 

@@ -17,6 +17,7 @@ from msgspec import Meta
 from webhook.domain.config import WebhookConfig
 from webhook.domain.encryption import EncryptionKey, read_encryption_keys
 from webhook.domain.errors import ConfigError
+from webhook.domain.postgres_address import PostgresAddress
 
 PREFIX = "WEBHOOK_"
 # Read by other programs of ours: the client's address, a receiver's secret, and what `make worker`
@@ -24,18 +25,28 @@ PREFIX = "WEBHOOK_"
 _OF_OTHERS = re.compile(r"WEBHOOK_URL|WEBHOOK_SECRET|WEBHOOK_DEV_\w+")
 _TRUE = frozenset({"1", "true", "yes"})
 _FALSE = frozenset({"0", "false", "no"})
-_STORES = "memory://, sqlite:///relative.db or sqlite:////absolute/path.db"
+_STORES = (
+    "memory://, sqlite:///relative.db, sqlite:////absolute/path.db or "
+    "postgresql://user:password@host:5432/name"
+)
 
 
 class StoreAddress(msgspec.Struct, frozen=True):
-    """Where everything is kept: a kind of store and, for SQLite, the file."""
+    """Where everything is kept: a kind of store and, for SQLite, the file, else the database."""
 
-    kind: Literal["memory", "sqlite"]
+    kind: Literal["memory", "sqlite", "postgresql"]
     path: str | None = None
+    database: PostgresAddress | None = None
 
     def __str__(self) -> str:
-        """Return the address as one writes it."""
+        """Return the address as one writes it, without a password."""
+        if self.database is not None:
+            return self.database.shown()
         return "memory://" if self.path is None else f"sqlite:///{self.path}"
+
+    def __repr__(self) -> str:
+        """Hide a password from logs."""
+        return f"StoreAddress({str(self)!r})"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,7 +200,7 @@ def read_store(text: str) -> StoreAddress:
         return StoreAddress("memory")
     kind, separator, rest = text.partition("://")
     if kind in {"postgres", "postgresql"} and separator:
-        raise ValueError(f"names PostgreSQL, which this version cannot use yet. Give {_STORES}.")
+        return StoreAddress("postgresql", database=PostgresAddress.read(text))
     if kind != "sqlite" or not separator:
         raise ValueError(f"is no store. Give {_STORES}.")
     path = rest.removeprefix("/")

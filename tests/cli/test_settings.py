@@ -6,6 +6,7 @@ import pytest
 from webhook.domain.config import WebhookConfig
 from webhook.domain.encryption import EncryptionKey, make_encryption_key
 from webhook.domain.errors import ConfigError
+from webhook.domain.postgres_address import PostgresAddress
 from webhook.settings import SETTINGS, Settings, StoreAddress, read_settings
 
 SECRET = "whsec_" + "QUFB" * 8
@@ -17,6 +18,16 @@ GOOD: list[tuple[str, str, object]] = [
     ("WEBHOOK_STORE", "memory://", StoreAddress("memory")),
     ("WEBHOOK_STORE", "sqlite:///data/hooks.db", StoreAddress("sqlite", "data/hooks.db")),
     ("WEBHOOK_STORE", "sqlite:////var/hooks.db", StoreAddress("sqlite", "/var/hooks.db")),
+    (
+        "WEBHOOK_STORE",
+        "postgresql://me:secret@db/hooks?sslmode=require&schema=mine&pool_max=5&pgbouncer=true",
+        StoreAddress(
+            "postgresql",
+            database=PostgresAddress(
+                "postgresql://me:secret@db/hooks?sslmode=require", "mine", 5, pgbouncer=True
+            ),
+        ),
+    ),
     ("WEBHOOK_HOST", "0.0.0.0", "0.0.0.0"),  # noqa: S104 - only read
     ("WEBHOOK_PORT", "9000", 9000),
     ("WEBHOOK_PORT", "0", 0),
@@ -82,7 +93,10 @@ BAD: list[tuple[str, str, str]] = [
     ("WEBHOOK_STORE", "sqlite:///data/", "three slashes"),
     ("WEBHOOK_STORE", "sqlite:///:memory:", "memory://"),
     ("WEBHOOK_STORE", "sqlite:///a.db?mode=ro", "Give the file alone"),
-    ("WEBHOOK_STORE", "postgresql://localhost/hooks", "PostgreSQL"),
+    ("WEBHOOK_STORE", "postgresql://localhost:port/hooks", "Give a number"),
+    ("WEBHOOK_STORE", "postgresql://localhost/hooks?schema=No-Name", "lower-case letters"),
+    ("WEBHOOK_STORE", "postgresql://localhost/hooks?pool_max=0", "between 1 and 1000"),
+    ("WEBHOOK_STORE", "postgresql://localhost/hooks?pgbouncer=perhaps", "true nor false"),
     ("WEBHOOK_STORE", "mysql://localhost/hooks", "memory://"),
     ("WEBHOOK_HOST", "a\x07b", "Leave them out"),
     ("WEBHOOK_PORT", "http", "digits"),

@@ -30,6 +30,9 @@ IN_WORKER = sys.platform == "emscripten"
 if IN_WORKER:
     from .d1_store import d1_persistence, d1_separate_persistence
 else:
+    from tests.postgres.servers import NEWEST, OLDEST
+
+    from .postgres_store import postgres_persistence, postgres_separate_persistence
     from .sqlite_stores import sqlite_persistence, sqlite_separate_persistence
 
     def d1_persistence(_folder: Folder) -> WebhookPersistence:
@@ -77,6 +80,9 @@ def store_kinds() -> dict[str, StoreKind]:
         "memory-separate": StoreKind(_memory_separate, joint=False),
         "sqlite": StoreKind(sqlite_persistence, joint=True),
         "sqlite-separate": StoreKind(sqlite_separate_persistence, joint=False),
+        "postgres": StoreKind(postgres_persistence(NEWEST), joint=True),
+        f"postgres-{OLDEST}": StoreKind(postgres_persistence(OLDEST), joint=True),
+        "postgres-separate": StoreKind(postgres_separate_persistence, joint=False, whole=False),
         # Outside, each of these shows how its inner test ended; see conftest.py.
         **d1,
     }

@@ -35,6 +35,7 @@ ROOMS_OF_PACKAGES: dict[str, frozenset[str]] = {
     "aiohttp": frozenset({"adapters", "client", "receive"}),
     "cryptography": frozenset({"adapters", "receive"}),
     "yarl": frozenset({"adapters"}),
+    "asyncpg": frozenset({"adapters"}),
     "sqlite3": frozenset({"adapters", "receive", "toolkit"}),
     "django": frozenset({"receive"}),
     "fastapi": frozenset({"receive"}),

@@ -17,7 +17,6 @@ from webhook.api import (
     access,
     deliveries,
     endpoints,
-    event_types,
     events,
     health,
     recoveries,
@@ -42,7 +41,6 @@ from webhook.ports import Clock
 
 OPERATIONS = documented(
     *events.OPERATIONS,
-    *event_types.OPERATIONS,
     *endpoints.OPERATIONS,
     *secrets.OPERATIONS,
     *deliveries.OPERATIONS,

@@ -63,11 +63,13 @@ class Greeting(NamedTuple):
             rows.append(("Token", "none, --insecure", ""))
         elif self.token_file is not None:
             rows.append(("Token", self.token, f"kept in {self.token_file.name}"))
-        elif store.path is None and not self.settings.api_token:
+        elif not self.settings.api_token:
             rows.append(("Token", self.token, "for this run alone"))
         else:
             rows.append(("Token", "as you gave it", "WEBHOOK_API_TOKEN"))
-        if store.path is None:
+        if store.database is not None:
+            rows.append(("Data", f"schema {store.database.schema}", ""))
+        elif store.path is None:
             rows.append(("Data", "in memory alone", "gone when this ends"))
         else:
             rows.append(("Data", _short(Path(store.path)), ""))

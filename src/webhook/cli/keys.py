@@ -48,9 +48,9 @@ def rotate(
     Example: webhook keys rotate --store sqlite:///webhook.db
     """
     address = settings.store
-    if address.path is None:
+    if address.kind == "memory":
         fail("memory:// keeps nothing that could be encrypted.")
-    if not Path(address.path).exists():
+    if address.path is not None and not Path(address.path).exists():
         fail(f"{address}: there is no such file.")
     try:
         keys = known_keys(settings)

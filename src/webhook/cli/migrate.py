@@ -25,7 +25,7 @@ def migrate(
     Example: webhook migrate --store sqlite:///webhook.db --dry-run
     """
     out = stdout()
-    if settings.store.path is None:
+    if settings.store.kind == "memory":
         out.print(f"{settings.store}: nothing to do, memory has no schema.")
         return
     try:

@@ -14,7 +14,7 @@ from webhook.adapters.system import SystemChance, SystemClock
 from webhook.cli.terminal import fail
 from webhook.domain.access import Actor
 from webhook.domain.encryption import EncryptionKey
-from webhook.domain.errors import SchemaError, StoreUnavailable, WebhookError
+from webhook.domain.errors import ConfigError, SchemaError, StoreUnavailable, WebhookError
 from webhook.domain.ids import KeyMaker
 from webhook.engine.access import Access, acting
 from webhook.ports import WebhookPersistence
@@ -31,6 +31,10 @@ async def find_store(
     Raises ``StoreUnavailable`` or ``SchemaError``, the file left as it was.
     """
     missing = await look(address)
+    if address.database is not None:
+        with _driver():
+            from webhook.adapters.postgres import persistence  # noqa: PLC0415 - an extra
+        return persistence.create_of(address.database, keys), missing
     if address.path is None:
         return create_in_memory_webhook_persistence(), missing
     return create_sqlite_webhook_persistence(address.path, encryption_keys=keys), missing
@@ -38,6 +42,11 @@ async def find_store(
 
 async def look(address: StoreAddress) -> list[str]:
     """Return the migrations that a store lacks; changes nothing."""
+    if address.database is not None:
+        with _driver():
+            from webhook.adapters.postgres import migrate  # noqa: PLC0415 - an extra
+        with naming(address):
+            return await migrate.missing_migrations(address.database)
     if address.path is None:
         return []
     with naming(address):
@@ -51,9 +60,9 @@ def operate[T](
 
     ``instead`` is the request to a server that would do the same.
     """
-    if address.path is None:
+    if address.kind == "memory":
         fail(f"memory:// lives in its server alone: {instead} there.")
-    if not Path(address.path).exists():
+    if address.path is not None and not Path(address.path).exists():
         fail(f"{address}: there is no such file.")
     try:
         return asyncio.run(_operate(address, work))
@@ -90,6 +99,15 @@ def access_of(persistence: WebhookPersistence) -> Access:
 
 async def _is_open() -> None:
     """Find that there is nothing to open."""
+
+
+@contextmanager
+def _driver() -> Iterator[None]:
+    """Say what to install where PostgreSQL's driver is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigError("PostgreSQL needs asyncpg: pip install 'webhook[postgres]'.") from error
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from webhook.ports.records import (
     SweepReport,
 )
 from webhook.ports.recovery import WebhookRecoveryStore
+from webhook.ports.world import WakeQueue
 
 
 class WebhookEndpointStore(Protocol):
@@ -273,7 +274,8 @@ class WebhookPersistence(msgspec.Struct, kw_only=True):
     ``joint`` says that both keep their rows in one place, so that an accept needs no match first.
     ``recovery_store`` is an extra that lies with the deliveries, ``access_store`` one that may lie
     anywhere; without them, what needs them is refused. ``encryption`` is one that lies with the
-    endpoints.
+    endpoints. Where several processes share the store, ``shared_wake`` makes of what wakes this
+    process a queue that wakes all of them; it hears them between ``init`` and ``close``.
     """
 
     endpoint_store: WebhookEndpointStore
@@ -284,3 +286,4 @@ class WebhookPersistence(msgspec.Struct, kw_only=True):
     encryption: WebhookEncryption | None = None
     init: Callable[[], Awaitable[None]] | None = None
     close: Callable[[], Awaitable[None]] | None = None
+    shared_wake: Callable[[WakeQueue], WakeQueue] | None = None
