@@ -2,6 +2,7 @@
 
 from webhook.adapters.memory import create_in_memory_webhook_persistence
 from webhook.domain.access import ApiToken, AuditEntry, Scope
+from webhook.domain.balancing import Failover, Strategy
 from webhook.domain.config import WebhookConfig
 from webhook.domain.endpoint import EndpointInput, EndpointPatch
 from webhook.domain.errors import (
@@ -77,6 +78,7 @@ __all__ = [
     "ErrorKind",
     "Event",
     "EventQuery",
+    "Failover",
     "FieldError",
     "InvalidInput",
     "NewEvent",
@@ -97,6 +99,7 @@ __all__ = [
     "Sender",
     "StoreFull",
     "StoreUnavailable",
+    "Strategy",
     "TokenQuery",
     "WakeQueue",
     "WebhookAccessStore",

@@ -33,8 +33,9 @@ class Nowhere:
 class Served:
     """A service that keeps everything in memory, answering at ``url`` while entered."""
 
-    def __init__(self, *, sender: Sender | None = None) -> None:
+    def __init__(self, *, sender: Sender | None = None, auto_start: bool = True) -> None:
         self.token = TOKEN
+        self._auto_start = auto_start
         self._sender = sender
         # Named as TCP, since asyncio switches Nagle off only then; otherwise an answer takes 40 ms.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -56,7 +57,9 @@ class Served:
         self._socket.close()
 
     async def _serve(self) -> None:
-        async with WebhookRuntimeService(LOCAL, sender=self._sender) as service:
+        async with WebhookRuntimeService(
+            LOCAL, sender=self._sender, auto_start=self._auto_start
+        ) as service:
             app = create_app(ApiSettings(token=self.token), service)
             config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False)
             self._server = _Server(config, self._ready)

@@ -17,6 +17,7 @@ from webhook.api import (
     access,
     deliveries,
     endpoints,
+    event_types,
     events,
     health,
     recoveries,
@@ -41,6 +42,7 @@ from webhook.ports import Clock
 
 OPERATIONS = documented(
     *events.OPERATIONS,
+    *event_types.OPERATIONS,
     *endpoints.OPERATIONS,
     *secrets.OPERATIONS,
     *deliveries.OPERATIONS,

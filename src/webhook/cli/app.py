@@ -10,6 +10,7 @@ import typer
 from webhook.cli import deliveries, endpoints, events, keys, recoveries
 from webhook.cli.access import tokens
 from webhook.cli.audit import audit
+from webhook.cli.doctor import doctor
 from webhook.cli.emit import emit
 from webhook.cli.flags import with_settings
 from webhook.cli.importing import kmsg
@@ -57,6 +58,7 @@ app.command()(with_settings()(serve))
 app.command()(remote(emit))
 app.command()(remote(receive))
 app.command()(init)
+app.command()(remote(doctor))
 app.command()(with_settings("store")(migrate))
 app.command()(with_settings("store")(pause))
 app.command()(with_settings("store")(resume))

@@ -56,7 +56,8 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")
 class Service:
     """A service, as a command sees it: what fails ends the command with a sentence."""
 
-    def __init__(self, url: str, token: str | None, *, as_json: bool) -> None:
+    def __init__(self, settings: Settings, url: str, token: str | None, *, as_json: bool) -> None:
+        self.settings = settings
         self.url = url.rstrip("/")
         self.as_json = as_json
         self._has_token = token is not None
@@ -137,7 +138,7 @@ def service_of(settings: Settings, url: str | None, *, as_json: bool) -> Service
     token = settings.api_token
     if token is None and is_loopback(url):
         token = read_token(token_file(settings.store))
-    return Service(url, token, as_json=as_json)
+    return Service(settings, url, token, as_json=as_json)
 
 
 def remote(command: Callable[..., None]) -> Callable[..., None]:

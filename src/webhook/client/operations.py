@@ -38,6 +38,7 @@ class Operations:
     get_recovery = Operation(deliveries.get_recovery)
     cancel_recovery = Operation(deliveries.cancel_recovery)
 
+    list_event_types = Operation(service.list_event_types)
     get_sending = Operation(service.get_sending)
     pause_sending = Operation(service.pause_sending)
     resume_sending = Operation(service.resume_sending)

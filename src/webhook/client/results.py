@@ -239,6 +239,21 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
         return f"Secrets(live={self.live!r})"
 
 
+class EventType(msgspec.Struct, frozen=True, kw_only=True):
+    """An event type that the service knows."""
+
+    name: str
+    description: str
+    operational: bool
+    data_schema: dict[str, Any] | None
+
+
+class EventTypes(msgspec.Struct, frozen=True, kw_only=True):
+    """All event types that the service knows."""
+
+    data: list[EventType]
+
+
 class Sending(msgspec.Struct, frozen=True, kw_only=True):
     """The operator's switch, which holds for all tenants."""
 

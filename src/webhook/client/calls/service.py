@@ -6,7 +6,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from webhook.client.request import Request, Time, body, path, query
-from webhook.client.results import AuditEntry, Health, NewToken, Page, Sending, Token
+from webhook.client.results import (
+    AuditEntry,
+    EventType,
+    EventTypes,
+    Health,
+    NewToken,
+    Page,
+    Sending,
+    Token,
+)
+
+
+def list_event_types() -> Request[list[EventType]]:
+    """Return the event types that the service knows, with the schemas of their data."""
+    return Request(method="GET", path="/v1/event-types", answer=EventTypes, then=_types)
+
+
+def _types(known: EventTypes) -> list[EventType]:
+    return known.data
 
 
 def get_sending() -> Request[Sending]:
