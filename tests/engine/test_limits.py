@@ -123,8 +123,8 @@ async def test_a_failing_endpoint_is_left_alone_probed_and_caught_up(world: Worl
         await service.emit_many([event(n) for n in range(100)])
     await world.clock.advance(2 * SECOND_MS)
     at_first = len(starts(world))
-    # What was leased before it had failed that often.
-    assert at_first <= 64
+    # What was leased before it had failed that often: under way, or waiting for a slot.
+    assert at_first <= 128
     under_way.most = 0
     await world.clock.advance(3 * MINUTE_MS)
     # 5 s, 10 s, 20 s, 40 s, 80 s apart.

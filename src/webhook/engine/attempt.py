@@ -33,9 +33,9 @@ LATE_MS = 50
 _STARTS_MAX = 3
 
 
-def has_time(clock: Clock, timeout_ms: int, lease_end_ms: float) -> bool:
-    """Whether what is left of a lease covers an attempt's deadline and its settle."""
-    return clock.monotonic_ms() + timeout_ms + SETTLE_MARGIN_MS <= lease_end_ms
+def start_by_ms(timeout_ms: int, lease_end_ms: float) -> float:
+    """Until when an attempt may start: a lease must cover its deadline and its settle."""
+    return lease_end_ms - timeout_ms - SETTLE_MARGIN_MS
 
 
 class Attempt:
@@ -89,7 +89,7 @@ class Attempt:
         if timeout_ms > (self._timeout_ms_max or timeout_ms):
             return False
         on_time = await self._keeps_rate(held, endpoint)
-        return on_time and has_time(self._clock, timeout_ms, held.lease_end_ms)
+        return on_time and self._clock.monotonic_ms() <= start_by_ms(timeout_ms, held.lease_end_ms)
 
     async def _keeps_rate(self, held: Held, endpoint: Endpoint) -> bool:
         """Whether the attempt may start now; one that has missed its start takes another one.

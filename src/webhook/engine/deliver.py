@@ -16,6 +16,7 @@ from webhook.domain.ids import KeyMaker
 from webhook.engine.announce import Announcer
 from webhook.engine.attempt import Attempt
 from webhook.engine.held import Held, held_since
+from webhook.engine.last_claim import LastClaim
 from webhook.engine.limits import Limits
 from webhook.engine.settle import STORE_PAUSE_MS, WAKE_DELAY_MS_MAX, Settler
 from webhook.engine.slots import Slots
@@ -39,6 +40,8 @@ _IDLE_MS_MIN = 20
 _SMALL_CLAIM_EVERY_MS = 100
 _CLAIM_REPEATS_MAX = 2
 _EMPTY_CLAIMS_MAX = 100
+# Most events go to a few endpoints; what more there are are claimed.
+_FIRST_PER_EVENT = 4
 
 
 class Deliverer:
@@ -103,6 +106,7 @@ class Deliverer:
         self._ended_before = self._released_before = 0
         self._claims_ended = 0
         self._claimed_at_ms = 0.0
+        self._last_claim = LastClaim(lambda: self._slots.per_endpoint_held)
         self._had_no_room = False
         self._abandoned = False
         # Set at each end of a claim, an attempt or a settle; and what the loop waits for.
@@ -112,27 +116,27 @@ class Deliverer:
 
     # --- first attempts ---------------------------------------------------------------------------
 
-    def reserve(self, *, shared: bool) -> FirstAttempts:
-        """Set free slots aside for the first attempts of an accept; ``begin`` returns them.
+    def reserve(self, events: int, *, shared: bool) -> FirstAttempts:
+        """Set room aside for the first attempts of an accept; ``begin`` returns it.
 
         ``shared`` leaves some to accepts that run at the same time, and a quarter of all slots to
-        the loop, which would starve else while one accept follows another. Not while as many as
-        there are slots wait for endpoints that have their share.
+        the loop, which would starve else while one accept follows another.
         """
-        free = self._slots.free
+        room = self._slots.room_for_first
         if shared:
-            free = (free - max(1, self._limits.slots // 4) + 1) // 2
-        free = max(0, min(free, self._limits.slots - len(self._slots.waiting)))
-        self._slots.reserved += free
+            room = (room - max(1, self._limits.slots // 4) + 1) // 2
+            room = min(room, events * _FIRST_PER_EVENT)
+        room = max(0, room)
+        self._slots.reserved += room
         return FirstAttempts(
-            limit=free,
+            limit=room,
             lease_ms=self._config.lease_ms,
             timeout_ms_max=self._limits.timeout_ms_max or TIMEOUT_MS_MAX,
             timeout_ms_default=self._config.timeout_ms,
         )
 
     def begin(self, first: FirstAttempts, claimed: Iterable[Claimed], asked_ms: float) -> None:
-        """Give the reserved slots back and start what was leased; see ``held_since``."""
+        """Give the reserved room back and start what was leased; see ``held_since``."""
         self._slots.reserved -= first.limit
         self._hold(held_since(claimed, asked_ms))
         self._progress.set()
@@ -276,30 +280,28 @@ class Deliverer:
     @property
     def busy(self) -> bool:
         """Whether anything is claimed, waits, is under way or is to be settled."""
-        return bool(self._claiming or self._slots.held or self._settler.busy)
+        return bool(self._claiming or self._slots.held_count or self._settler.busy)
 
     def _note_progress(self) -> None:
         self._progress.set()
-        self._wake.set()
+        due_at = self._settler.next_due_at
+        if self._made_room or self._had_no_room or self._last_claim.may_find_more(due_at):
+            self._wake.set()
 
     def _room(self) -> int:
         """How many deliveries a claim may take now."""
-        free = self._slots.room
-        self._had_no_room = free <= 0 or self._small_claim_wait_ms() > 0
+        room = self._slots.room
+        self._had_no_room = room <= 0 or self._small_claim_wait_ms() > 0
         if self._had_no_room:
             return 0
-        ahead = self._limits.ahead - len(self._slots.held)
-        room = min(max(free, ahead), self._config.batch_size)
+        ahead = self._limits.ahead - self._slots.held_count
+        room = min(max(room, ahead), self._config.batch_size)
         take_max = self._limits.take_max
         return room if take_max is None else min(room, take_max - self.taken)
 
     def _small_claim_wait_ms(self) -> float:
-        """How long to wait for a quarter of the slots to be free.
-
-        Claiming a few at a time would cost a round trip for each; but attempts that hang must not
-        hold up what the other slots could send.
-        """
-        if not self._slots.attempts or self._slots.free >= self._limits.slots // 4:
+        """How long to wait for more room, so as not to claim a few at a time."""
+        if self._slots.room_is_worth_a_claim:
             return 0
         return self._claimed_at_ms + _SMALL_CLAIM_EVERY_MS - self._clock.monotonic_ms()
 
@@ -318,19 +320,22 @@ class Deliverer:
             start=self._start,
         )
         self._claiming = True
+        self._last_claim.begin()
         self._ended_before, self._released_before = self._settler.ended, self._settler.released
         try:
-            return await self._take(await walk(self._store, request), asked_ms)
+            return await self._take(await walk(self._store, request), request, asked_ms)
         finally:
             self._claiming = False
             self._claims_ended += 1
             self._progress.set()
 
-    async def _take(self, claim: Claim, asked_ms: float) -> int:
+    async def _take(self, claim: Claim, request: ClaimRequest, asked_ms: float) -> int:
         """Start what was claimed, or let it wait for a slot; return how much it was."""
         # The store's times by the clock here, and rather too late than too early.
         behind_ms = self._clock.now_ms() - claim.now
         self._settler.next_due_at = _later(claim.next_due_at, behind_ms)
+        due_at = self._settler.next_due_at
+        self._last_claim.end(claim, request.in_flight, request.per_endpoint, due_at)
         self._next_gate_at = _later(claim.next_gate_at, behind_ms)
         self._held_back = claim.held_back
         self.more = claim.more
@@ -357,18 +362,18 @@ class Deliverer:
     def _idle_ms(self) -> float:
         """How long to wait for a wake-up or a change: until work falls due, or a look is due."""
         idle_ms = float(self._config.batch_timeout_ms)
-        if self._slots.free > 0 and (small_ms := self._small_claim_wait_ms()) > 0:
+        if self._slots.room > 0 and (small_ms := self._small_claim_wait_ms()) > 0:
             return min(idle_ms, small_ms)
         times = (self._settler.next_due_at, self._next_gate_at)
         due_at = min((at for at in times if at is not None), default=None)
-        if due_at is None or self._slots.free <= 0:
+        if due_at is None or self._slots.room <= 0:
             return idle_ms
         return min(idle_ms, max(_IDLE_MS_MIN, due_at - self._clock.now_ms()))
 
     async def _wait_for_change(self) -> None:
         """Wait for the next end of a claim, an attempt or a settle, or for a small claim's time."""
         self._progress.clear()
-        small_ms = self._small_claim_wait_ms() if self._slots.free > 0 else 0
+        small_ms = self._small_claim_wait_ms() if self._slots.room > 0 else 0
         await self._clock.wait(self._progress, small_ms if small_ms > 0 else None)
 
     async def _wait_for_a_gate(self) -> None:

@@ -9,6 +9,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What one claimer may hold.
 
     ``slots`` attempts at once, ``per_endpoint`` of them to one endpoint (a quarter unless given).
+    ``waiting`` deliveries more may be held, so that no slot waits for the store.
     ``ahead`` deliveries may be claimed at once to wait for a slot, which saves round trips where
     each is dear; ``take_max`` bounds what it claims in all. ``linger_ms`` is how long an outcome
     waits for others to be settled together with. ``timeout_ms_max`` bounds the endpoints that it
@@ -18,6 +19,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     slots: int
     per_endpoint: int | None = None
+    waiting: int = 0
     ahead: int = 0
     take_max: int | None = None
     linger_ms: float = 0

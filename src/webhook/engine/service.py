@@ -191,7 +191,7 @@ class WebhookService(EncryptionService, EventService, SwitchService, RecoverySer
         self, deliverer: Deliverer, prepared: list[NewEvent]
     ) -> AcceptResult:
         """Accept with as many first attempts as there are free slots, and start those."""
-        first = deliverer.reserve(shared=deliverer is self._background)
+        first = deliverer.reserve(len(prepared), shared=deliverer is self._background)
         asked_ms = self._clock.monotonic_ms()
         claimed: list[Claimed] = []
         try:
@@ -235,7 +235,8 @@ class WebhookService(EncryptionService, EventService, SwitchService, RecoverySer
             return
         # What ran in an event loop that has ended since is left to its leases.
         self._loop = asyncio.get_running_loop()
-        self._background = self._new_deliverer(Limits(slots=self.config.concurrency))
+        slots = self.config.concurrency
+        self._background = self._new_deliverer(Limits(slots=slots, waiting=slots))
         self._wake, self._stop = wake, asyncio.Event()
         loops = (
             self._background.run(wake, self._stop),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
 from webhook.domain.config import WebhookConfig
 from webhook.domain.lifecycle import interrupt, release
-from webhook.engine.attempt import Attempt, has_time
+from webhook.engine.attempt import Attempt, start_by_ms
 from webhook.engine.held import Held, StartTimer
 from webhook.engine.limits import Limits
 from webhook.engine.settle import Settler
@@ -22,7 +23,7 @@ class Slots:
     """Starts what it is given as soon as there is a slot, and hands each outcome to the settler.
 
     One endpoint has at most ``per_endpoint`` slots. What waits for its start holds none.
-    ``note_progress`` is called at each end of an attempt. ``reserved`` slots are set aside.
+    ``note_progress`` is called at each end of an attempt. ``reserved`` more are about to come.
     """
 
     def __init__(
@@ -40,6 +41,9 @@ class Slots:
         self.attempts: dict[asyncio.Task[None], Held] = {}
         self.waiting: deque[Held] = deque()
         self._slots = limits.slots
+        self._waiting_max = limits.waiting
+        # From when on something of what waits may be too late for its lease.
+        self._too_late_ms = math.inf
         self._attempt = attempt
         self._settler = settler
         self._clock = clock
@@ -51,12 +55,40 @@ class Slots:
     @property
     def free(self) -> int:
         """How many slots nobody has."""
-        return self._slots - len(self.attempts) - self.reserved
+        return self._slots - len(self.attempts)
 
     @property
     def room(self) -> int:
-        """How many deliveries more may be held: no more may wait than there are slots."""
-        return min(self.free, self._slots + self.free - len(self.waiting))
+        """How many deliveries more may be held.
+
+        As many as there are free slots, though others wait for endpoints that have their share; and
+        as many as may wait for a slot.
+        """
+        free, waiting = self.free - self.reserved, len(self.waiting)
+        blocked_max = max(self._slots, self._waiting_max)
+        return max(min(free, blocked_max + free - waiting), free + self._waiting_max - waiting)
+
+    @property
+    def room_for_first(self) -> int:
+        """As ``room``, for what nobody chose by whose turn it is.
+
+        None while as many as may wait do so, since they may wait for endpoints with their share.
+        """
+        return min(self.room, max(self._slots, self._waiting_max) - len(self.waiting))
+
+    @property
+    def room_is_worth_a_claim(self) -> bool:
+        """Whether a quarter of the slots is free, or half of what may wait has gone.
+
+        Claiming a few at a time would cost a round trip for each; but attempts that hang must not
+        hold up what the other slots could send.
+        """
+        return not self.attempts or self.room >= max(self._slots // 4, self._waiting_max // 2)
+
+    @property
+    def held_count(self) -> int:
+        """How many are under way or wait."""
+        return len(self.attempts) + len(self.waiting)
 
     @property
     def held(self) -> list[Held]:
@@ -70,7 +102,9 @@ class Slots:
 
     def add(self, held: Iterable[Held]) -> None:
         """Start what was claimed, or let it wait."""
-        self.waiting.extend(held)
+        for one in held:
+            self.waiting.append(one)
+            self._too_late_ms = min(self._too_late_ms, self._start_by_ms(one))
         self._start_waiting()
 
     def give_back(self, held: Iterable[Held]) -> None:
@@ -106,15 +140,16 @@ class Slots:
 
         What waited too long for its lease is given back.
         """
-        kept: list[Held] = []
+        passed: list[Held] = []
         starts: list[float] = []
         now_ms = self._clock.monotonic_ms()
-        while self.waiting:
+        look_at_all = now_ms > self._too_late_ms
+        while self.waiting and (look_at_all or self.free > 0):
             held = self.waiting.popleft()
             if held.start_ms > now_ms:
                 starts.append(held.start_ms)
-                kept.append(held)
-            elif not self._has_time(held):
+                passed.append(held)
+            elif now_ms > self._start_by_ms(held):
                 self._release(held)
             elif (
                 self.free > 0
@@ -122,15 +157,18 @@ class Slots:
             ):
                 self._start_attempt(held)
             else:
-                kept.append(held)
-        self.waiting.extend(kept)
-        self._starts.set(min(starts, default=None))
+                passed.append(held)
+        self.waiting.extendleft(reversed(passed))
+        if look_at_all:
+            self._too_late_ms = min(map(self._start_by_ms, self.waiting), default=math.inf)
+        # While there is no free slot, the end of an attempt is what is waited for.
+        self._starts.set(min(starts, default=None) if self.free > 0 else None)
 
-    def _has_time(self, held: Held) -> bool:
-        """Whether what is left of the lease covers the deadline and the settle."""
+    def _start_by_ms(self, held: Held) -> float:
+        """Until when what is left of the lease covers the deadline and the settle."""
         endpoint = held.claimed.endpoint
         timeout_ms = (endpoint and endpoint.timeout_ms) or self._config.timeout_ms
-        return has_time(self._clock, timeout_ms, held.lease_end_ms)
+        return start_by_ms(timeout_ms, held.lease_end_ms)
 
     def _start_attempt(self, held: Held) -> None:
         endpoint_id = held.claimed.delivery.endpoint_id
