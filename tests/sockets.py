@@ -3,10 +3,13 @@
 with watched_sockets() as seen:
     ...
 assert seen.dialled == [("93.184.215.14", 443)]
+
+And ``deaf_port`` is one at which nobody answers.
 """
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,3 +64,12 @@ def watched_sockets(*, refuse: bool = False) -> Iterator[Seen]:
         yield seen
     finally:
         _watching.remove(seen)
+
+
+@contextmanager
+def deaf_port() -> Iterator[int]:
+    """Hold a port of 127.0.0.1 that refuses connections, and that nobody else can take."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port: int = bound.getsockname()[1]
+        yield port

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +15,7 @@ from tests.api.server import TOKEN, Served
 from tests.client.kinds import KINDS, Calls
 from tests.hostile import never_answers, resets, resets_after
 from tests.receiver import Answer, Reply, ThreadedReceiver
+from tests.sockets import deaf_port
 from webhook import DeliveryStatus, EndpointStatus, RetryPolicy, WebhookEvent
 from webhook.client import (
     AsyncClient,
@@ -260,9 +260,10 @@ def test_a_broken_connection_is_tried_again(kind: str, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_whether_a_request_was_sent_is_known(kind: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with KINDS[kind](f"http://127.0.0.1:{port}", None, retries=0) as client:
+    with (
+        deaf_port() as port,
+        KINDS[kind](f"http://127.0.0.1:{port}", None, retries=0) as client,
+    ):
         with pytest.raises(Unreachable) as raised:
             client.health()
         assert not raised.value.sent

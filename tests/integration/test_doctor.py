@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,6 +17,7 @@ from typer.testing import CliRunner
 
 from tests.api.server import LOCAL, Served
 from tests.receiver import Answer, ThreadedReceiver
+from tests.sockets import deaf_port
 from webhook import EndpointInput, WebhookRuntimeService
 from webhook.adapters.sqlite import create_sqlite_webhook_persistence
 from webhook.cli.app import app
@@ -160,9 +160,8 @@ def test_a_disk_that_is_nearly_full(served: Served, monkeypatch: pytest.MonkeyPa
 
 
 def test_nothing_answers() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    fault = the_fault(findings(url))
+    with deaf_port() as port:
+        fault = the_fault(findings(f"http://127.0.0.1:{port}"))
     assert (fault["what"], "webhook serve" in fault["cure"]) == ("service", True)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from typer.testing import CliRunner
 
 from tests.integration.serving import Server, run
 from tests.receiver import Answer, ThreadedReceiver
+from tests.sockets import deaf_port
 from webhook.cli.app import app
 from webhook.client.loopback import is_loopback
 
@@ -148,9 +148,8 @@ def test_which_addresses_are_this_machine(url: str, *, loopback: bool) -> None:
 
 
 def test_nobody_answers_is_3() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    code, _, err = emit("a.b", WEBHOOK_URL="", WEBHOOK_PORT=str(port))
+    with deaf_port() as port:
+        code, _, err = emit("a.b", WEBHOOK_URL="", WEBHOOK_PORT=str(port))
     assert code == 3
     assert f"No service answers at http://127.0.0.1:{port}" in err
 

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.integration.serving import COMMAND, Server, clean_environment
+from tests.sockets import deaf_port
 from webhook.cli.app import app
 from webhook.cli.misbehaving import WAYS
 from webhook.cli.receiving import Receiving, Secrets
@@ -118,9 +119,10 @@ def test_what_is_not_verified_is_told_and_recorded(tmp_path: Path) -> None:
 
 
 def test_without_secret_or_service_it_says_what_is_missing(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        nowhere = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with receiving(tmp_path, WEBHOOK_URL=nowhere) as receive:
+    with (
+        deaf_port() as port,
+        receiving(tmp_path, WEBHOOK_URL=f"http://127.0.0.1:{port}") as receive,
+    ):
         assert WebhookSender().send(receive.url, {"type": "a.b"}) == 400
         assert "give --secret" in receive.told()["problem"]
 
