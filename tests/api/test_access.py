@@ -19,8 +19,7 @@ from tests.api.tenants import asked_for, operations
 from webhook import WebhookRuntimeService, create_in_memory_webhook_persistence
 from webhook.api import ApiSettings, create_app
 from webhook.api.app import OPERATIONS
-from webhook.api.auth import KNOWN_FOR_MS
-from webhook.domain.access import TOKEN_PATTERN, USE_NOTED_EVERY_MS, Scope, token_id
+from webhook.domain.access import KNOWN_FOR_MS, TOKEN_PATTERN, USE_NOTED_EVERY_MS, Scope, token_id
 from webhook.testing.clock import VirtualClock
 
 GUARDED = [operation for operation in OPERATIONS if operation.scope is not None]
@@ -30,6 +29,7 @@ IDS = {
     "/deliveries": f"dlv_{'0' * 52}",
     "/recoveries": f"rcv_{'0' * 26}",
     "/tokens": f"tok_{'0' * 26}",
+    "/tenants": "nobody",
 }
 URL = "https://hooks.example:8443/services/T0/hush?key=hush"
 

@@ -88,6 +88,7 @@ class World:
             "/deliveries": delivery["id"],
             "/recoveries": recovery["id"],
             "/tokens": token["details"]["id"],
+            "/tenants": tenant,
             "endpoint_id": endpoint["id"],
             "event_id": f"order-{tenant}-1",
             "external_id": f"external-{tenant}-1",

@@ -189,6 +189,9 @@ def test_the_switch_tokens_the_audit_log_and_health(client: Calls) -> None:
     assert client.revoke_token(made.details.id) is None
     actions = [entry.action for entry in client.list_audit(tenant=tenant)]
     assert actions == ["token.revoke", "token.create"]
+    assert client.get_tenant(tenant).rows.audit_log == 2
+    deleted = client.delete_tenant(tenant)
+    assert (deleted.rows.audit_log, deleted.deleting_since) == (0, None)
     assert client.health().status == "ok"
     assert client.get_openapi()["openapi"] == "3.1.0"
 

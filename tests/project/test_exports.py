@@ -111,6 +111,8 @@ EXPORTS: dict[str, frozenset[str]] = {
             "Request",
             "Secrets",
             "Sending",
+            "Tenant",
+            "TenantRows",
             "Token",
             "TooLarge",
             "TooManyRequests",

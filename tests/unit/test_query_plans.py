@@ -22,6 +22,7 @@ from webhook.adapters.sql import (
     settle_statements,
     statements,
     sweep_statements,
+    tenant_statements,
 )
 from webhook.adapters.sql.migrate import build_webhook_schema_sql
 
@@ -36,6 +37,9 @@ SUBSCRIPTION = "PRIMARY KEY (tenant=? AND pattern=? AND lane=?)"
 PATTERN = "PRIMARY KEY (tenant=? AND pattern=?)"
 EXTERNAL = "INDEX endpoints_external (tenant=? AND external_id=?)"
 OF_TENANT = "INDEX endpoints_list (tenant=?)"
+# The removed ones; what is being deleted, or of any table that begins with the tenant.
+GONE = "INDEX endpoints_gone (tenant=?)"
+DELETING = IN_TENANT = "PRIMARY KEY (tenant=?)"
 LISTED = "INDEX endpoints_list (tenant=? AND id>?)"
 WALK = {
     "INDEX deliveries_ready (lane>?)",
@@ -201,6 +205,26 @@ PLANS: dict[str, Plan] = {
             ENDPOINT,
         }
     ),
+    # a tenant
+    "TENANT_BEGIN": Plan(set()),
+    "TENANTS_DELETING": Plan({DELETING}, (OF_THE_CALL,)),
+    "TENANT_LOOK": Plan(
+        {DELETING, OF_TENANT, GONE, ENDPOINT, IN_TENANT, "PRIMARY KEY (id>?)"}
+        | {"INDEX recoveries_list (tenant=?)", "INDEX audit_log_list (tenant=?)"}
+    ),
+    "TENANT_ENDPOINTS_REMOVE": Plan({DELETING, OF_TENANT, ENDPOINT}),
+    "TENANT_SUBSCRIPTIONS": Plan({DELETING, SUBSCRIPTION}),
+    "TENANT_RECOVERIES": Plan({DELETING, RECOVERY, "INDEX recoveries_list (tenant=?)"}),
+    "TENANT_ENDS_FROM": Plan({DELETING, "PRIMARY KEY (id>?)"}),
+    "TENANT_TOKENS": Plan({DELETING, "PRIMARY KEY (id=?)", "PRIMARY KEY (id>?)"}),
+    "TENANT_DELIVERIES": Plan({DELETING, GONE, DELIVERY, ENDPOINT}),
+    "TENANT_ENDPOINTS": Plan({DELETING, GONE, ENDPOINT}),
+    "TENANT_NOTICES": Plan({DELETING, "PRIMARY KEY (id=?)", "PRIMARY KEY (id>?)"}),
+    "TENANT_NAMES": Plan({DELETING, NAME, IN_TENANT}),
+    "TENANT_EVENTS": Plan({DELETING, OF_TENANT, GONE, EVENT, IN_TENANT}),
+    "TENANT_AUDIT": Plan({DELETING, "PRIMARY KEY (id=?)", "INDEX audit_log_list (tenant=?)"}),
+    "TENANT_HORIZONS": Plan({DELETING}),
+    "TENANT_END": Plan({DELETING}),
     # sweep
     "SWEEP_REMOVED": Plan(WALK | {DELIVERY, ENDPOINT}, first_entries=1),
     "SWEEP_OLD_DELIVERIES": Plan(OLD | {EVENT}),
@@ -230,6 +254,7 @@ def all_statements() -> Iterator[tuple[str, str]]:
         payload_statements,
         encryption,
         sweep_statements,
+        tenant_statements,
     ):
         for name, text in vars(module).items():
             is_one = isinstance(text, str) and re.match(

@@ -9,7 +9,6 @@ from msgspec import UNSET, Meta, UnsetType
 from starlette.responses import Response
 
 from webhook.api.access_views import AuditEntryView, AuditPage, TokenMade, TokenPage, TokenView
-from webhook.api.auth import KNOWN_FOR_MS
 from webhook.api.body import decode, read_body
 from webhook.api.operation import Call, Operation, answer
 from webhook.api.problems import NOT_FOUND, NOT_SUPPORTED
@@ -23,7 +22,7 @@ from webhook.api.query import (
     parse_query,
 )
 from webhook.api.text import text
-from webhook.domain.access import TOKEN_NAME_CHARS_MAX, Scope
+from webhook.domain.access import KNOWN_FOR_MS, TOKEN_NAME_CHARS_MAX, Scope
 from webhook.domain.event import TENANT_PATTERN
 from webhook.ports import AuditQuery, TokenQuery
 

@@ -23,6 +23,7 @@ from webhook.api import (
     recoveries,
     secrets,
     sending,
+    tenants,
 )
 from webhook.api.auth import ApiSettings, Guard
 from webhook.api.caller import NOBODY, Caller
@@ -49,6 +50,7 @@ OPERATIONS = documented(
     *sending.OPERATIONS,
     *recoveries.OPERATIONS,
     *access.OPERATIONS,
+    *tenants.OPERATIONS,
     *health.OPERATIONS,
 )
 _log = logging.getLogger("webhook.api")

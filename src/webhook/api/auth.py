@@ -17,13 +17,11 @@ from webhook.adapters.system import SystemClock
 from webhook.api.bounded import Bounded
 from webhook.api.caller import BOOTSTRAP, INSECURE, Caller
 from webhook.api.errors import TokenNotConfigured, TooManyRequests, Unauthorized
-from webhook.domain.access import USE_NOTED_EVERY_MS, ApiToken, token_id
+from webhook.domain.access import KNOWN_FOR_MS, USE_NOTED_EVERY_MS, ApiToken, token_id
 from webhook.domain.errors import WebhookError
 from webhook.engine.access import Access
 from webhook.ports import Clock
 
-# A token that was revoked lets in for at most so long.
-KNOWN_FOR_MS = 10_000
 TOKENS_MAX = 1_000
 # Of a source that has shown so many wrong tokens in a row, each further one waits for its answer.
 SOURCES_MAX = 4_096

@@ -224,14 +224,17 @@ def _agreed(given: EmitInput, key: str, pointer: str) -> str:
 
 
 def _at_names(error: Conflict, prefix: str, events: Sequence[WebhookEvent]) -> Conflict:
-    """Let the pointers of a conflict name the field that holds the name."""
+    """Let the pointers of a conflict name the field, that of the name where they name none."""
     moved = []
     for found in error.errors:
-        index = found.pointer.removeprefix("/") if prefix else "0"
+        place = found.pointer if prefix else f"/0{found.pointer}"
+        _, index, *fields = place.split("/")
         if not index.isdigit() or int(index) >= len(events):
             return error
-        field = "id" if events[int(index)].id is not None else "idempotency_key"
-        moved.append(FieldError(f"{prefix}{found.pointer}/{field}", found.detail))
+        pointer = f"{prefix}{found.pointer}"
+        if not fields:
+            pointer += "/id" if events[int(index)].id is not None else "/idempotency_key"
+        moved.append(FieldError(pointer, found.detail))
     if not moved:
         return error
     return Conflict(f"{moved[0].pointer}: {moved[0].detail}", moved)

@@ -20,6 +20,7 @@ from webhook.cli.receive import receive
 from webhook.cli.remote import remote
 from webhook.cli.serve import serve
 from webhook.cli.switch import pause, resume
+from webhook.cli.tenants import tenants
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -69,6 +70,7 @@ app.command()(remote(recoveries.replay))
 app.add_typer(recoveries.app)
 app.command()(remote(audit))
 app.add_typer(tokens, name="tokens")
+app.add_typer(tenants, name="tenants")
 keys_app = typer.Typer(
     no_args_is_help=True,
     help="""The keys that encrypt secrets at rest.

@@ -93,11 +93,11 @@ def access_of(persistence: WebhookPersistence) -> Access:
         clock=SystemClock(),
         chance=chance,
         keys=KeyMaker(chance.random_bytes),
-        initialize=_is_open,
+        initialize=is_open,
     )
 
 
-async def _is_open() -> None:
+async def is_open() -> None:
     """Find that there is nothing to open."""
 
 

@@ -51,6 +51,8 @@ from webhook.client.results import (
     Replayed,
     Secrets,
     Sending,
+    Tenant,
+    TenantRows,
     Token,
 )
 
@@ -91,6 +93,8 @@ __all__ = [
     "Request",
     "Secrets",
     "Sending",
+    "Tenant",
+    "TenantRows",
     "Token",
     "TooLarge",
     "TooManyRequests",

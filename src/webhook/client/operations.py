@@ -45,6 +45,8 @@ class Operations:
     create_token = Operation(service.create_token)
     list_tokens = Listing(service.list_tokens)
     revoke_token = Operation(service.revoke_token)
+    get_tenant = Operation(service.get_tenant)
+    delete_tenant = Operation(service.delete_tenant)
     list_audit = Listing(service.list_audit)
     health = Operation(service.health)
     get_openapi = Operation(service.get_openapi)

@@ -261,6 +261,30 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     paused_since: datetime | None
 
 
+class TenantRows(msgspec.Struct, frozen=True, kw_only=True):
+    """How many rows each table has of a tenant, counted up to 10,000."""
+
+    endpoints: int
+    subscriptions: int
+    events: int
+    names: int
+    deliveries: int
+    recoveries: int
+    notices: int
+    api_tokens: int
+    audit_log: int
+    payload_horizons: int
+
+
+class Tenant(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is of a tenant; ``deleting_since`` is None when its deletion has ended."""
+
+    tenant: str
+    rows: TenantRows
+    deleting_since: datetime | None
+    ends_from: datetime | None
+
+
 class Token(msgspec.Struct, frozen=True, kw_only=True):
     """A token, without the token itself, which nobody keeps."""
 

@@ -20,6 +20,8 @@ TOKEN_PATTERN = f"whtok_[{ALPHABET}]{{{KEY_CHARS}}}_[{ALPHABET}]{{52}}"
 TOKEN_NAME_CHARS_MAX = 256
 # A token that is in use says so no more often than that.
 USE_NOTED_EVERY_MS = 3_600_000
+# A token that was revoked lets in for at most so long.
+KNOWN_FOR_MS = 10_000
 _TOKEN = re.compile(TOKEN_PATTERN)
 
 

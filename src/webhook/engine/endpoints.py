@@ -28,6 +28,7 @@ from webhook.engine.hints import Hints
 from webhook.engine.pointers import of_the_only_one
 from webhook.engine.probe import ProbeResult, probe
 from webhook.engine.secrets import take_secret
+from webhook.engine.tenants import Tenants
 from webhook.ports import (
     Chance,
     Clock,
@@ -84,6 +85,9 @@ class EndpointService:
             chance=chance,
             keys=self._keys,
             initialize=self.initialize,
+        )
+        self.tenants = Tenants(
+            persistence.tenant_store, self.access, clock=clock, initialize=self.initialize
         )
         self._ready = False
 

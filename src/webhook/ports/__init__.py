@@ -46,6 +46,7 @@ from webhook.ports.stores import (
     WebhookEndpointStore,
     WebhookPersistence,
 )
+from webhook.ports.tenants import WebhookTenantStore
 from webhook.ports.world import (
     Chance,
     Clock,
@@ -96,4 +97,5 @@ __all__ = [
     "WebhookEndpointStore",
     "WebhookPersistence",
     "WebhookRecoveryStore",
+    "WebhookTenantStore",
 ]

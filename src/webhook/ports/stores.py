@@ -30,6 +30,7 @@ from webhook.ports.records import (
     SweepReport,
 )
 from webhook.ports.recovery import WebhookRecoveryStore
+from webhook.ports.tenants import WebhookTenantStore
 from webhook.ports.world import WakeQueue
 
 
@@ -274,8 +275,9 @@ class WebhookPersistence(msgspec.Struct, kw_only=True):
     ``joint`` says that both keep their rows in one place, so that an accept needs no match first.
     ``recovery_store`` is an extra that lies with the deliveries, ``access_store`` one that may lie
     anywhere; without them, what needs them is refused. ``encryption`` is one that lies with the
-    endpoints. Where several processes share the store, ``shared_wake`` makes of what wakes this
-    process a queue that wakes all of them; it hears them between ``init`` and ``close``.
+    endpoints, ``tenant_store`` one that lies with all the others. Where several processes share the
+    store, ``shared_wake`` makes of what wakes this process a queue that wakes all of them; it hears
+    them between ``init`` and ``close``.
     """
 
     endpoint_store: WebhookEndpointStore
@@ -283,6 +285,7 @@ class WebhookPersistence(msgspec.Struct, kw_only=True):
     joint: bool = False
     recovery_store: WebhookRecoveryStore | None = None
     access_store: WebhookAccessStore | None = None
+    tenant_store: WebhookTenantStore | None = None
     encryption: WebhookEncryption | None = None
     init: Callable[[], Awaitable[None]] | None = None
     close: Callable[[], Awaitable[None]] | None = None

@@ -12,7 +12,7 @@ from webhook.domain.errors import InvalidInput, StoreFull, StoreUnavailable, Web
 PARAMETERS_MAX = 100
 VALUE_BYTES_MAX = 2_000_000
 # D1 tells errors apart by their text alone.
-_CONSTRAINT = "constraint failed"
+_CONSTRAINT = ("constraint failed", "SQLITE_CONSTRAINT_TRIGGER")
 _FULL = ("SQLITE_FULL", "Exceeded maximum DB size")
 _OUR_FAULT = (
     "syntax error",
@@ -66,7 +66,7 @@ def _translated(error: Exception) -> Exception:
     if not type(error).__module__.startswith("pyodide"):
         return error
     text = str(error)
-    if _CONSTRAINT in text:
+    if any(sign in text for sign in _CONSTRAINT):
         return ConstraintFailed(text)
     if any(sign in text for sign in _OUR_FAULT):
         return WebhookError(f"D1 refused a statement: {text}")

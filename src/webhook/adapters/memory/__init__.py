@@ -10,6 +10,7 @@ from webhook.adapters.memory.access import MemoryAccessStore
 from webhook.adapters.memory.deliveries import MemoryDeliveryStore
 from webhook.adapters.memory.endpoints import MemoryEndpointStore
 from webhook.adapters.memory.recovery import MemoryRecoveryStore
+from webhook.adapters.memory.tenants import MemoryTenantStore
 from webhook.ports import WebhookPersistence
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "MemoryDeliveryStore",
     "MemoryEndpointStore",
     "MemoryRecoveryStore",
+    "MemoryTenantStore",
     "create_in_memory_webhook_persistence",
 ]
 
@@ -25,10 +27,13 @@ def create_in_memory_webhook_persistence() -> WebhookPersistence:
     """Return all stores, empty, the delivery store matching endpoints by itself."""
     endpoints = MemoryEndpointStore()
     deliveries = MemoryDeliveryStore(endpoints)
+    recoveries = MemoryRecoveryStore(deliveries)
+    access = MemoryAccessStore(endpoints)
     return WebhookPersistence(
         endpoint_store=endpoints,
         delivery_store=deliveries,
         joint=True,
-        recovery_store=MemoryRecoveryStore(deliveries),
-        access_store=MemoryAccessStore(),
+        recovery_store=recoveries,
+        access_store=access,
+        tenant_store=MemoryTenantStore(endpoints, deliveries, recoveries, access),
     )

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from webhook.adapters.memory.endpoints import MemoryEndpointStore
 from webhook.adapters.memory.ordered import SortedKeys
 from webhook.domain.access import USE_NOTED_EVERY_MS, ApiToken, AuditEntry
 from webhook.domain.ids import KEY_MAX, key_floor
@@ -16,7 +17,8 @@ from webhook.ports import AuditQuery, Page, TokenQuery
 class MemoryAccessStore:
     """Keeps tokens and the audit log; see ``WebhookAccessStore``."""
 
-    def __init__(self) -> None:
+    def __init__(self, endpoints: MemoryEndpointStore | None = None) -> None:
+        self._endpoints = endpoints
         self._tokens: dict[str, ApiToken] = {}
         self._entries: dict[str, AuditEntry] = {}
         # By tenant; None has those of all.
@@ -24,6 +26,8 @@ class MemoryAccessStore:
 
     async def add_token(self, token: ApiToken) -> None:
         """Store a new token."""
+        if self._endpoints is not None:
+            self._endpoints.refuse_deleting(token.tenant, "/tenant")
         self._tokens.setdefault(token.id, token)
 
     async def get_token(self, token_id: str) -> ApiToken | None:
@@ -92,8 +96,24 @@ class MemoryAccessStore:
                 break
             old.append(entry_id)
         for entry_id in old:
-            entry = self._entries.pop(entry_id)
-            self._ids[None].discard(entry_id)
-            if entry.tenant is not None:
-                self._ids[entry.tenant].discard(entry_id)
+            self.forget_entry(entry_id)
         return len(old)
+
+    # --- for the deletion of a tenant -------------------------------------------------------------
+
+    def tokens_of(self, tenant: str) -> list[str]:
+        """Return the tokens that are bound to a tenant."""
+        return [token.id for token in self._tokens.values() if token.tenant == tenant]
+
+    def entries_of(self, tenant: str) -> list[str]:
+        """Return what the log has of a tenant."""
+        return list(self._ids.get(tenant, SortedKeys()).after(""))
+
+    def forget_entry(self, entry_id: str) -> None:
+        """Forget an entry of the log."""
+        entry = self._entries.pop(entry_id)
+        self._ids[None].discard(entry_id)
+        if entry.tenant is not None:
+            self._ids[entry.tenant].discard(entry_id)
+            if not self._ids[entry.tenant]:
+                del self._ids[entry.tenant]

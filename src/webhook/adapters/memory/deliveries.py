@@ -69,6 +69,11 @@ class MemoryDeliveryStore(DeliveryLists):
         self._sweeper = Sweeper(self._rows)
 
     @property
+    def gates(self) -> Gates:
+        """What it knows of limits, for the deletion of a tenant."""
+        return self._gates
+
+    @property
     def rows(self) -> Rows:
         """What it keeps, for the recoveries beside it."""
         return self._rows
@@ -83,6 +88,9 @@ class MemoryDeliveryStore(DeliveryLists):
         targets: Sequence[Sequence[str]] | None = None,
     ) -> AcceptResult:
         """Store events and one delivery per matching endpoint, all or nothing."""
+        if self._endpoints is not None:
+            for index, event in enumerate(events):
+                self._endpoints.refuse_deleting(event.tenant, f"/{index}/tenant")
         names = self._first_uses(events)
         if targets is None:
             targets = [self._matching(event) for event in events]

@@ -23,6 +23,7 @@ from webhook.domain.ids import lane_of
 from webhook.domain.matching import filter_groups, groups_match
 from webhook.domain.model import HEALTHY, Endpoint, EndpointStatus, NewEvent, with_health_of
 from webhook.domain.notice import ACTIVATED_REASON, Notice
+from webhook.domain.tenant import tenant_deleting
 from webhook.ports import SCAN_ROWS_MAX, EndpointQuery, Page
 
 _TAKEN = "Another endpoint of this tenant has this external id; choose another or update that one."
@@ -38,6 +39,9 @@ class MemoryEndpointStore:
     def __init__(self) -> None:
         self._endpoints: dict[str, Endpoint] = {}
         self._removed_at: dict[str, int] = {}
+        # The removed ones of each tenant, and the tenants that are being deleted, since when.
+        self._removed_of: dict[str, set[str]] = {}
+        self.deleting: dict[str, int] = {}
         self._of_tenant: dict[str, SortedKeys] = {}
         self._external_ids: dict[tuple[str, str], str] = {}
         # Active endpoints only: {(tenant, pattern): {endpoint id: filters as groups of facets}}.
@@ -49,6 +53,8 @@ class MemoryEndpointStore:
 
     async def add(self, endpoints: Sequence[Endpoint], tenant_max: int | None = None) -> None:
         """Add all of them or none."""
+        for index, endpoint in enumerate(endpoints):
+            self.refuse_deleting(endpoint.tenant, f"/{index}/tenant")
         # One that is here, or has been, is not new: the call is repeated.
         new = [
             endpoint
@@ -103,6 +109,7 @@ class MemoryEndpointStore:
         self._take_out(endpoint)
         self._of_tenant[endpoint.tenant].discard(endpoint_id)
         self._removed_at[endpoint_id] = now
+        self._removed_of.setdefault(endpoint.tenant, set()).add(endpoint_id)
         self._tell(endpoint_id)
         return True
 
@@ -139,6 +146,36 @@ class MemoryEndpointStore:
     def removed_at(self, endpoint_id: str) -> int | None:
         """Return when an endpoint was removed, None if it never was here."""
         return self._removed_at.get(endpoint_id)
+
+    def refuse_deleting(self, tenant: str | None, pointer: str) -> None:
+        """Raise for what is new of a tenant that is being deleted."""
+        if tenant is not None and tenant in self.deleting:
+            raise tenant_deleting(tenant, pointer)
+
+    def of_tenant(self, tenant: str) -> list[str]:
+        """Return the endpoints of a tenant that are not removed."""
+        return list(self._of_tenant.get(tenant, SortedKeys()).after(""))
+
+    def removed_of(self, tenant: str) -> list[str]:
+        """Return the endpoints of a tenant that are removed."""
+        return sorted(self._removed_of.get(tenant, ()))
+
+    def subscription_count(self, tenant: str) -> int:
+        """Count a tenant's subscriptions."""
+        return sum(len(ids) for (of, _), ids in self._subscribers.items() if of == tenant)
+
+    def forget(self, tenant: str, endpoint_id: str) -> None:
+        """Forget that a removed endpoint has ever been."""
+        self._removed_of[tenant].discard(endpoint_id)
+        del self._removed_at[endpoint_id]
+        self._transitions.pop(endpoint_id, None)
+
+    def forget_tenant(self, tenant: str) -> None:
+        """Forget the places of a tenant that has no endpoints any more."""
+        self._of_tenant.pop(tenant, None)
+        self._removed_of.pop(tenant, None)
+        for place in [place for place in self._subscribers if place[0] == tenant]:
+            del self._subscribers[place]
 
     def disable(self, endpoint_id: str, now: int | None) -> int | None:
         """Set an active endpoint to ``error``; another one keeps the status it was given.

@@ -86,6 +86,11 @@ class Gates:
             self._leases.setdefault(endpoint.id, {})[ref] = lease_end
             self.note_start(endpoint, start_at)
 
+    def forget(self, endpoint_id: str) -> None:
+        """Forget an endpoint that is no more."""
+        self._leases.pop(endpoint_id, None)
+        self._last_start_at.pop(endpoint_id, None)
+
     def release(self, ref: DeliveryRef) -> None:
         """Note that a delivery is leased no more."""
         leases = self._leases.get(ref.endpoint_id)

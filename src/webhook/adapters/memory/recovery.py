@@ -41,6 +41,8 @@ class MemoryRecoveryStore:
 
     async def start(self, recovery: Recovery) -> Recovery:
         """Store a new recovery, or return the one that is the same."""
+        if self._rows.endpoints is not None:
+            self._rows.endpoints.refuse_deleting(recovery.tenant, "/tenant")
         if recovery.id in self._recoveries:
             return self._recoveries[recovery.id]
         for other in self._recoveries.values():
@@ -83,6 +85,14 @@ class MemoryRecoveryStore:
         for recovery_id in old:
             del self._recoveries[recovery_id]
         return len(old)
+
+    def ids_of(self, tenant: str) -> list[str]:
+        """Return the recoveries of a tenant."""
+        return [r.id for r in self._recoveries.values() if r.tenant == tenant]
+
+    def forget(self, recovery_id: str) -> None:
+        """Forget a recovery."""
+        del self._recoveries[recovery_id]
 
     # --- looking for a piece ----------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from itertools import islice
 
 import msgspec
 
@@ -189,6 +190,34 @@ class Rows:
         else:
             self.aging.drop(ref)
         self._open_or_shut(ref.endpoint_id)
+
+    def forget_endpoint(self, endpoint_id: str, limit: int) -> int:
+        """Take out deliveries of a removed endpoint, whatever their state; return how many.
+
+        With the last one goes what is known of the endpoint here.
+        """
+        keys = list(islice(self.keys_of_endpoint.get(endpoint_id, SortedKeys()).after(""), limit))
+        for key in keys:
+            ref = DeliveryRef(endpoint_id, key)
+            del self.deliveries[ref]
+            self.keys_of_endpoint[endpoint_id].discard(key)
+            self.waiting.drop(ref)
+            self.aging.drop(ref)
+            self._ready[endpoint_id].drop(key)
+            if ref in self.lines:
+                self.lines.leave(ref)
+        if not self.keys_of_endpoint.get(endpoint_id):
+            for known in (self.keys_of_endpoint, self._ready, self.stopping, self.removals):
+                known.pop(endpoint_id, None)
+            self.open_lanes.discard(lane_of(endpoint_id))
+        return len(keys)
+
+    def forget_event(self, tenant: str, key: str) -> int:
+        """Take out an event that has no deliveries any more; return how many names went too."""
+        stored = self.events.pop(key)
+        self.keys.discard(key)
+        self.keys_of_tenant[tenant].discard(key)
+        return stored.name is not None and self.names.pop((tenant, stored.name), None) is not None
 
     def oldest_ready(self, endpoint_id: str) -> Delivery | None:
         """Return the ready delivery of the endpoint's oldest event, None if it has none."""

@@ -9,10 +9,11 @@ from contextvars import ContextVar
 import msgspec
 
 from webhook.adapters.sql import access_statements as sql
-from webhook.adapters.sql.database import Database, Row, Statement
+from webhook.adapters.sql.database import ConstraintFailed, Database, Row, Statement
 from webhook.adapters.sql.rows import to_json
 from webhook.domain.access import ApiToken, AuditEntry, Scope
 from webhook.domain.ids import KEY_MAX, key_floor
+from webhook.domain.tenant import tenant_deleting
 from webhook.ports import AuditQuery, Page, TokenQuery
 
 _scopes_decoder = msgspec.json.Decoder(tuple[Scope, ...])
@@ -71,7 +72,10 @@ class SqlAccessStore:
             token.created_at,
             token.expires_at,
         )
-        await self._database.batch([(sql.ACCESS_ADD, parameters)])
+        try:
+            await self._database.batch([(sql.ACCESS_ADD, parameters)])
+        except ConstraintFailed:
+            raise tenant_deleting(token.tenant or "", "/tenant") from None
 
     async def get_token(self, token_id: str) -> ApiToken | None:
         """Return one token, or None."""

@@ -35,12 +35,14 @@ from webhook.adapters.sql.rows import (
     to_json,
 )
 from webhook.adapters.sql.sealing import Sealing
-from webhook.domain.errors import Conflict, SecretsLocked
+from webhook.adapters.sql.tenant_statements import TENANTS_DELETING
+from webhook.domain.errors import Conflict, SecretsLocked, StoreUnavailable, WebhookError
 from webhook.domain.health import ERROR_AFTER_MS
 from webhook.domain.ids import DeliveryRef, endpoint_of_lane, key_floor, lane_of
 from webhook.domain.lifecycle import Settlement
 from webhook.domain.model import PENDING_STATES, Delivery, DeliveryState, Endpoint, NewEvent
 from webhook.domain.notice import Notice
+from webhook.domain.tenant import tenant_deleting
 from webhook.ports import (
     NOTICES_MAX,
     SWEEP_AHEAD_MS,
@@ -125,7 +127,7 @@ class SqlDeliveryStore(DeliveryLists):
         try:
             results = await self._database.batch(batch)
         except ConstraintFailed:
-            raise await self._name_conflict(events) from None
+            raise await self._refusal(events) from None
         accepted = [
             AcceptedEvent(
                 key=row["key"],
@@ -149,8 +151,8 @@ class SqlDeliveryStore(DeliveryLists):
             blocked = sum(row["state"] == "scheduled" for row in results[ordered_place])
         return AcceptResult(accepted, claimed, waiting=made > len(claimed) + blocked)
 
-    async def _name_conflict(self, events: Sequence[NewEvent]) -> Conflict:
-        """Find out which event met its name with other content, in the call or in the store."""
+    async def _refusal(self, events: Sequence[NewEvent]) -> WebhookError:
+        """Find out whose tenant is deleted, or which event met its name with other content."""
         seen: dict[tuple[str, str], str | None] = {}
         for position, event in enumerate(events):
             if event.name is None:
@@ -160,9 +162,15 @@ class SqlDeliveryStore(DeliveryLists):
                 return Conflict.at(f"/{position}", _USED)
         named = [(i, e) for i, e in enumerate(events) if e.name is not None]
         rows = [{"tenant": e.tenant, "name": e.name, "hash": e.content_hash} for _, e in named]
-        [found] = await self._database.read([(statements.CONFLICTING_NAMES, (to_json(rows),))])
-        position = named[found[0]["position"] if found else 0][0]
-        return Conflict.at(f"/{position}", _USED)
+        tenants = to_json([{"tenant": event.tenant} for event in events])
+        deleting, found = await self._database.read(
+            [(TENANTS_DELETING, (tenants,)), (statements.CONFLICTING_NAMES, (to_json(rows),))]
+        )
+        if deleting:
+            return tenant_deleting(deleting[0]["tenant"], f"/{deleting[0]['position']}/tenant")
+        if not found:
+            return StoreUnavailable("What stood in the way of these events has just gone.")
+        return Conflict.at(f"/{named[found[0]['position']][0]}", _USED)
 
     async def claim(self, request: ClaimRequest) -> Claim:
         """Lease due deliveries in one round trip of three statements."""

@@ -9,10 +9,12 @@ from webhook.adapters.sql import read_statements as sql
 from webhook.adapters.sql.database import ConstraintFailed, Database, Statement
 from webhook.adapters.sql.rows import endpoint_row, read_endpoint, subscription_rows, to_json
 from webhook.adapters.sql.sealing import Sealing
+from webhook.adapters.sql.tenant_statements import TENANTS_DELETING
 from webhook.domain.endpoint import tenant_full
 from webhook.domain.errors import Conflict, NotFound
 from webhook.domain.ids import endpoint_of_lane, lane_of
 from webhook.domain.model import Endpoint, NewEvent, OrderingOnFailure, with_health_of
+from webhook.domain.tenant import tenant_deleting
 from webhook.ports import SCAN_ROWS_MAX, EndpointQuery, Page
 
 _TAKEN = "Another endpoint of this tenant has this external id; choose another or update that one."
@@ -50,9 +52,15 @@ class SqlEndpointStore:
                     return Conflict.at(f"/{position}/external_id", _TAKEN)
                 seen.add(name)
         names = to_json([{"tenant": e.tenant, "external_id": e.external_id} for e in endpoints])
-        [taken, full] = await self._database.read(
-            [(sql.ENDPOINT_TAKEN, (names,)), (sql.TENANTS_FULL, (names, tenant_max))]
+        [deleting, taken, full] = await self._database.read(
+            [
+                (TENANTS_DELETING, (names,)),
+                (sql.ENDPOINT_TAKEN, (names,)),
+                (sql.TENANTS_FULL, (names, tenant_max)),
+            ]
         )
+        if deleting:
+            return tenant_deleting(deleting[0]["tenant"], f"/{deleting[0]['position']}/tenant")
         if taken or not full or tenant_max is None:
             position = taken[0]["position"] if taken else 0
             return Conflict.at(f"/{position}/external_id", _TAKEN)

@@ -12,6 +12,7 @@ from webhook.adapters.sql.endpoints import SqlEndpointStore
 from webhook.adapters.sql.migrate import migrate
 from webhook.adapters.sql.recovery import SqlRecoveryStore
 from webhook.adapters.sql.sealing import Sealing
+from webhook.adapters.sql.tenants import SqlTenantStore
 from webhook.ports import WebhookPersistence
 
 
@@ -42,6 +43,7 @@ def create_sql_persistence(
         joint=True,
         recovery_store=SqlRecoveryStore(audited),
         access_store=SqlAccessStore(audited),
+        tenant_store=SqlTenantStore(audited),
         encryption=encryption,
         init=init,
         close=close,

@@ -8,7 +8,13 @@ import msgspec
 
 from webhook.adapters.sql import read_statements
 from webhook.adapters.sql import recovery_statements as sql
-from webhook.adapters.sql.database import Database, Parameter, Row, Statement
+from webhook.adapters.sql.database import (
+    ConstraintFailed,
+    Database,
+    Parameter,
+    Row,
+    Statement,
+)
 from webhook.adapters.sql.rows import to_json
 from webhook.domain.ids import KEY_MAX, DeliveryRef, endpoint_of_lane, key_floor, lane_of
 from webhook.domain.model import DeliveryState
@@ -20,6 +26,7 @@ from webhook.domain.recovery import (
     RecoveryStatus,
     Subscription,
 )
+from webhook.domain.tenant import tenant_deleting
 from webhook.ports import DOUBLE_CLICK_MS, Page, RecoveryFound, RecoveryQuery
 
 # Metadata lie inside the payloads: more are not read at once, however many a dry run asks for.
@@ -37,26 +44,28 @@ class SqlRecoveryStore:
     async def start(self, recovery: Recovery) -> Recovery:
         """Store a new recovery, or find the one that is the same, in one round trip."""
         just_now = _PREFIX + key_floor(recovery.created_at - DOUBLE_CLICK_MS)
-        _, rows = await self._database.batch(
-            [
+        batch: list[Statement] = [
+            (
+                sql.RECOVERY_START,
                 (
-                    sql.RECOVERY_START,
-                    (
-                        recovery.id,
-                        recovery.tenant,
-                        recovery.kind.value,
-                        to_json(recovery.range),
-                        recovery.fingerprint,
-                        recovery.created_at,
-                        just_now,
-                    ),
+                    recovery.id,
+                    recovery.tenant,
+                    recovery.kind.value,
+                    to_json(recovery.range),
+                    recovery.fingerprint,
+                    recovery.created_at,
+                    just_now,
                 ),
-                (
-                    sql.RECOVERY_STARTED,
-                    (recovery.id, recovery.tenant, recovery.fingerprint, just_now),
-                ),
-            ]
-        )
+            ),
+            (
+                sql.RECOVERY_STARTED,
+                (recovery.id, recovery.tenant, recovery.fingerprint, just_now),
+            ),
+        ]
+        try:
+            _, rows = await self._database.batch(batch)
+        except ConstraintFailed:
+            raise tenant_deleting(recovery.tenant, "/tenant") from None
         return _read(rows[0])
 
     async def get(self, tenant: str | None, recovery_id: str) -> Recovery | None:

@@ -14,6 +14,7 @@ from webhook.client.results import (
     NewToken,
     Page,
     Sending,
+    Tenant,
     Token,
 )
 
@@ -74,6 +75,16 @@ def revoke_token(token_id: str, *, tenant: str | None = None) -> Request[None]:
     """Revoke a token."""
     target = path("/v1/tokens/{}", token_id)
     return Request(method="DELETE", path=target, query=query(tenant=tenant), answer=None)
+
+
+def get_tenant(tenant: str) -> Request[Tenant]:
+    """Count what there is of a tenant."""
+    return Request(method="GET", path=path("/v1/tenants/{}", tenant), answer=Tenant)
+
+
+def delete_tenant(tenant: str) -> Request[Tenant]:
+    """Delete a piece of a tenant; call it until ``deleting_since`` is None."""
+    return Request(method="DELETE", path=path("/v1/tenants/{}", tenant), answer=Tenant)
 
 
 def list_audit(
