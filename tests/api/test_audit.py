@@ -35,6 +35,7 @@ ACTIONS = {
     "resume_sending": "sending.resume",
     "create_token": "token.create",
     "revoke_token": "token.revoke",
+    "delete_tenant": "tenant.deleted",
 }
 
 
@@ -66,6 +67,7 @@ async def things(api: Api) -> dict[str, str]:
         "/deliveries": delivery["id"],
         "/recoveries": recovery.json()["id"],
         "/tokens": token.json()["details"]["id"],
+        "/tenants": "acme",
     }
 
 
@@ -105,6 +107,9 @@ async def test_each_leaves_an_entry_that_says_who_what_and_from_where(name: str)
         )
         assert answer.status_code < 300, answer.text
         entry, *rest = await entries(api)
+        if name == "delete_tenant":
+            # That it begins, and that it has ended.
+            assert rest.pop(0)["action"] == "tenant.delete"
         assert rest == before
         assert entry["action"] == ACTIONS[name]
         assert entry["actor"] == "bootstrap"

@@ -17,6 +17,7 @@ from webhook.adapters.sql.endpoints import SqlEndpointStore
 from webhook.adapters.sql.migrate import migrate
 from webhook.adapters.sql.recovery import SqlRecoveryStore
 from webhook.adapters.sql.sealing import Sealing
+from webhook.adapters.sql.tenants import SqlTenantStore
 from webhook.domain.encryption import EncryptionKey
 from webhook.ports import WebhookPersistence
 
@@ -24,6 +25,7 @@ _TABLES = """
 SELECT name FROM sqlite_master
 WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE '\\_cf%' ESCAPE '\\'
   AND name <> 'd1_migrations'
+ORDER BY name = 'tenant_deletions'  -- which goes when nothing else is left
 """
 
 
@@ -43,6 +45,7 @@ def d1_persistence(_folder: Callable[[], Path]) -> WebhookPersistence:
         joint=True,
         recovery_store=SqlRecoveryStore(database),
         access_store=SqlAccessStore(database),
+        tenant_store=SqlTenantStore(database),
         init=partial(_empty, database),
     )
 
