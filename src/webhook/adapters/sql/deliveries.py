@@ -24,6 +24,7 @@ from webhook.adapters.sql.database import (
 )
 from webhook.adapters.sql.lists import DeliveryLists
 from webhook.adapters.sql.payload_sweep import PayloadSweep
+from webhook.adapters.sql.refused import refusal_of
 from webhook.adapters.sql.rows import (
     event_row,
     read_claimed,
@@ -35,14 +36,12 @@ from webhook.adapters.sql.rows import (
     to_json,
 )
 from webhook.adapters.sql.sealing import Sealing
-from webhook.adapters.sql.tenant_statements import TENANTS_DELETING
-from webhook.domain.errors import Conflict, SecretsLocked, StoreUnavailable, WebhookError
+from webhook.domain.errors import Conflict, SecretsLocked
 from webhook.domain.health import ERROR_AFTER_MS
 from webhook.domain.ids import DeliveryRef, endpoint_of_lane, key_floor, lane_of
 from webhook.domain.lifecycle import Settlement
 from webhook.domain.model import PENDING_STATES, Delivery, DeliveryState, Endpoint, NewEvent
 from webhook.domain.notice import Notice
-from webhook.domain.tenant import tenant_deleting
 from webhook.ports import (
     NOTICES_MAX,
     SWEEP_AHEAD_MS,
@@ -66,7 +65,6 @@ _NOTING = (
     settle_statements.FORGET_FAILURES,
     settle_statements.NOTE_EXHAUSTED,
 )
-_USED = "This name was used before with other content; a repeat must be the same to the letter."
 
 
 class SqlDeliveryStore(DeliveryLists):
@@ -127,7 +125,7 @@ class SqlDeliveryStore(DeliveryLists):
         try:
             results = await self._database.batch(batch)
         except ConstraintFailed:
-            raise await self._refusal(events) from None
+            raise await refusal_of(self._database, events) from None
         accepted = [
             AcceptedEvent(
                 key=row["key"],
@@ -150,27 +148,6 @@ class SqlDeliveryStore(DeliveryLists):
         if ordered:
             blocked = sum(row["state"] == "scheduled" for row in results[ordered_place])
         return AcceptResult(accepted, claimed, waiting=made > len(claimed) + blocked)
-
-    async def _refusal(self, events: Sequence[NewEvent]) -> WebhookError:
-        """Find out whose tenant is deleted, or which event met its name with other content."""
-        seen: dict[tuple[str, str], str | None] = {}
-        for position, event in enumerate(events):
-            if event.name is None:
-                continue
-            name = (event.tenant, event.name)
-            if seen.setdefault(name, event.content_hash) != event.content_hash:
-                return Conflict.at(f"/{position}", _USED)
-        named = [(i, e) for i, e in enumerate(events) if e.name is not None]
-        rows = [{"tenant": e.tenant, "name": e.name, "hash": e.content_hash} for _, e in named]
-        tenants = to_json([{"tenant": event.tenant} for event in events])
-        deleting, found = await self._database.read(
-            [(TENANTS_DELETING, (tenants,)), (statements.CONFLICTING_NAMES, (to_json(rows),))]
-        )
-        if deleting:
-            return tenant_deleting(deleting[0]["tenant"], f"/{deleting[0]['position']}/tenant")
-        if not found:
-            return StoreUnavailable("What stood in the way of these events has just gone.")
-        return Conflict.at(f"/{named[found[0]['position']][0]}", _USED)
 
     async def claim(self, request: ClaimRequest) -> Claim:
         """Lease due deliveries in one round trip of three statements."""

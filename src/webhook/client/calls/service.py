@@ -77,14 +77,14 @@ def revoke_token(token_id: str, *, tenant: str | None = None) -> Request[None]:
     return Request(method="DELETE", path=target, query=query(tenant=tenant), answer=None)
 
 
-def get_tenant(tenant: str) -> Request[Tenant]:
+def get_tenant(tenant_id: str) -> Request[Tenant]:
     """Count what there is of a tenant."""
-    return Request(method="GET", path=path("/v1/tenants/{}", tenant), answer=Tenant)
+    return Request(method="GET", path=path("/v1/tenants/{}", tenant_id), answer=Tenant)
 
 
-def delete_tenant(tenant: str) -> Request[Tenant]:
+def delete_tenant(tenant_id: str) -> Request[Tenant]:
     """Delete a piece of a tenant; call it until ``deleting_since`` is None."""
-    return Request(method="DELETE", path=path("/v1/tenants/{}", tenant), answer=Tenant)
+    return Request(method="DELETE", path=path("/v1/tenants/{}", tenant_id), answer=Tenant)
 
 
 def list_audit(
