@@ -40,7 +40,8 @@ NOTHING = TenantRows()
 
 def keeper(store: WebhookPersistence) -> WebhookTenantStore:
     """Return what deletes tenants."""
-    assert store.tenant_store is not None
+    if store.tenant_store is None:
+        pytest.skip("this store has not the extra")
     return store.tenant_store
 
 

@@ -52,15 +52,13 @@ class SqlEndpointStore:
                     return Conflict.at(f"/{position}/external_id", _TAKEN)
                 seen.add(name)
         names = to_json([{"tenant": e.tenant, "external_id": e.external_id} for e in endpoints])
-        [deleting, taken, full] = await self._database.read(
-            [
-                (TENANTS_DELETING, (names,)),
-                (sql.ENDPOINT_TAKEN, (names,)),
-                (sql.TENANTS_FULL, (names, tenant_max)),
-            ]
+        [taken, full] = await self._database.read(
+            [(sql.ENDPOINT_TAKEN, (names,)), (sql.TENANTS_FULL, (names, tenant_max))]
         )
-        if deleting:
-            return tenant_deleting(deleting[0]["tenant"], f"/{deleting[0]['position']}/tenant")
+        if not taken and not full:
+            [deleting] = await self._database.read([(TENANTS_DELETING, (names,))])
+            if deleting:
+                return tenant_deleting(deleting[0]["tenant"], f"/{deleting[0]['position']}/tenant")
         if taken or not full or tenant_max is None:
             position = taken[0]["position"] if taken else 0
             return Conflict.at(f"/{position}/external_id", _TAKEN)

@@ -26,12 +26,11 @@ async def refusal_of(database: Database, events: Sequence[NewEvent]) -> WebhookE
             return Conflict.at(f"/{position}", _USED)
     named = [(i, e) for i, e in enumerate(events) if e.name is not None]
     rows = [{"tenant": e.tenant, "name": e.name, "hash": e.content_hash} for _, e in named]
+    [found] = await database.read([(CONFLICTING_NAMES, (to_json(rows),))])
+    if found:
+        return Conflict.at(f"/{named[found[0]['position']][0]}", _USED)
     tenants = to_json([{"tenant": event.tenant} for event in events])
-    deleting, found = await database.read(
-        [(TENANTS_DELETING, (tenants,)), (CONFLICTING_NAMES, (to_json(rows),))]
-    )
+    [deleting] = await database.read([(TENANTS_DELETING, (tenants,))])
     if deleting:
         return tenant_deleting(deleting[0]["tenant"], f"/{deleting[0]['position']}/tenant")
-    if not found:
-        return StoreUnavailable("What stood in the way of these events has just gone.")
-    return Conflict.at(f"/{named[found[0]['position']][0]}", _USED)
+    return StoreUnavailable("What stood in the way of these events has just gone.")
