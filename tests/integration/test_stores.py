@@ -80,6 +80,7 @@ def test_on_postgresql_all_commands_take_the_address(tmp_path: Path) -> None:
     assert "sending goes on" in run("resume", cwd=tmp_path, **settings).stdout
     made = run("tokens", "create", "shop", "--scope", "read", cwd=tmp_path, **settings)
     assert made.returncode == 0, made.stderr
+    assert "its schema is up to date" in run("doctor", cwd=tmp_path, **settings).stdout
     key = run("keys", "create", cwd=tmp_path).stdout.strip()
     rotated = run("keys", "rotate", cwd=tmp_path, WEBHOOK_ENCRYPTION_KEYS=key, **settings)
     assert rotated.returncode == 0, rotated.stderr

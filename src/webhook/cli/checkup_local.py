@@ -24,12 +24,12 @@ def local_findings(settings: Settings) -> Iterator[Finding]:
     """Look at the store's file and what lies beside it."""
     for sentence in settings.warnings:
         yield note("settings", sentence)
-    path = settings.store.path
-    if path is None:
+    if settings.store.kind == "memory":
         yield note("store", "memory:// is gone when its server ends")
         return
     yield from _store(settings)
-    if not Path(path).exists():
+    path = settings.store.path
+    if path is None or not Path(path).exists():
         return
     yield from _modes(settings)
     yield _keys(settings)
@@ -46,7 +46,7 @@ def _store(settings: Settings) -> Iterator[Finding]:
     except StoreUnavailable as error:
         yield bad("store", error.message, "Give another place with --store, or make this one.")
     else:
-        if not Path(str(address.path)).exists():
+        if address.path is not None and not Path(address.path).exists():
             yield note("store", f"{address} is not there; `webhook serve` makes it")
         elif missing:
             names = ", ".join(missing)
