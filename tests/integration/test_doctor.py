@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -109,6 +110,16 @@ def test_a_file_that_is_no_database(served: Served) -> None:
 def test_a_folder_that_is_not_there(served: Served) -> None:
     fault = the_fault(findings(served, "--no-delivery", "--store", "sqlite:///gone/webhook.db"))
     assert (fault["what"], "does not exist" in fault["told"]) == ("store", True)
+
+
+def test_a_database_that_does_not_answer(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    with deaf_port() as port:
+        store = ("--store", f"postgresql://hooks@127.0.0.1:{port}/hooks")
+        assert the_fault(findings(served, "--no-delivery", *store))["what"] == "store"
+        monkeypatch.setitem(sys.modules, "webhook.adapters.postgres", None)
+        monkeypatch.setitem(sys.modules, "asyncpg", None)
+        fault = the_fault(findings(served, "--no-delivery", *store))
+    assert (fault["what"], "asyncpg" in fault["told"]) == ("store", True)
 
 
 def test_a_schema_that_is_behind(served: Served) -> None:

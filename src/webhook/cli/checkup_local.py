@@ -43,6 +43,8 @@ def _store(settings: Settings) -> Iterator[Finding]:
     except SchemaError as error:
         cure = "Give the file that is meant with --store, a backup of it, or upgrade this package."
         yield bad("store", error.message, cure)
+    except ConfigError as error:  # its driver is not installed
+        yield bad("store", error.message, "Install what it names, or give another with --store.")
     except StoreUnavailable as error:
         yield bad("store", error.message, "Give another place with --store, or make this one.")
     else:
