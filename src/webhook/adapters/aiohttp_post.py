@@ -23,6 +23,7 @@ from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 
 _NO_TIMEOUT = ClientTimeout(total=None, sock_connect=None)
+_BEGINS_KEPT = 8
 _INFORMATIONAL = range(100, 200)
 _SWITCHING_PROTOCOLS = 101
 
@@ -62,11 +63,8 @@ class Target:
             "POST", url, headers=defaults, loop=asyncio.get_running_loop()
         )
         self._path = url.raw_path_qs
-        self._defaults = {
-            name: value
-            for name, value in self._request.headers.items()
-            if name.lower() not in {"content-length", "content-type"}
-        }
+        # What a request begins with, by the names of its own headers.
+        self._begins: dict[tuple[str, ...], str] = {}
 
     async def post(
         self,
@@ -103,15 +101,23 @@ class Target:
                 return Answer(connection, message.code, message.headers, content)
 
     def _head(self, headers: Mapping[str, str], length: int) -> bytes:
-        names = {name.lower() for name in headers}
-        lines = [f"POST {self._path} HTTP/1.1"]
-        lines += [f"{n}: {v}" for n, v in self._defaults.items() if n.lower() not in names]
-        lines += [f"{n}: {v}" for n, v in headers.items()]
-        text = "\r\n".join(lines)
-        breaks = len(lines) - 1
-        if text.count("\n") != breaks or text.count("\r") != breaks or "\0" in text:
+        names = tuple(headers)
+        begin = self._begins.get(names) or self._keep_begin(names)
+        lines = "\r\n".join([f"{name}: {value}" for name, value in headers.items()])
+        breaks = max(0, len(names) - 1)
+        if lines.count("\n") != breaks or lines.count("\r") != breaks or "\0" in lines:
             raise ValueError("A header has a line break or NUL in it.")
-        return f"{text}\r\ncontent-length: {length}\r\n\r\n".encode()
+        return f"{begin}{lines}\r\ncontent-length: {length}\r\n\r\n".encode()
+
+    def _keep_begin(self, names: tuple[str, ...]) -> str:
+        """Return the first line, and the headers that aiohttp adds where there are none."""
+        given = {name.lower() for name in names} | {"content-length", "content-type"}
+        added = [(n, v) for n, v in self._request.headers.items() if n.lower() not in given]
+        begin = f"POST {self._path} HTTP/1.1\r\n" + "".join(f"{n}: {v}\r\n" for n, v in added)
+        if len(self._begins) >= _BEGINS_KEPT:
+            self._begins.clear()
+        self._begins[names] = begin
+        return begin
 
 
 def _begin(connection: Connection, request: bytes, read_bytes_ahead: int) -> ResponseHandler:

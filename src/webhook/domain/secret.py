@@ -8,6 +8,7 @@ and base64 of those 32 public bytes.
 from __future__ import annotations
 
 import base64
+import functools
 from enum import StrEnum
 
 import msgspec
@@ -17,6 +18,7 @@ from webhook.standard_webhooks import PREFIX, PRIVATE_PREFIX, PUBLIC_PREFIX, str
 BYTES_MIN, BYTES_MAX, BYTES_MADE = 24, 64, 32
 SEED_BYTES = 32
 SECRETS_MAX = 10
+_DECODED_KEPT = 1_024
 OVERLAP_S_DEFAULT, OVERLAP_S_MAX = 86_400, 604_800
 
 
@@ -73,6 +75,7 @@ def make_private_key(seed: bytes, public: bytes) -> str:
     return PRIVATE_PREFIX + base64.b64encode(seed + public).decode()
 
 
+@functools.lru_cache(_DECODED_KEPT)
 def secret_bytes(value: str) -> bytes:
     """Return the key inside a ``whsec_`` secret; raises ValueError with the remedy."""
     body = value.removeprefix(PREFIX)

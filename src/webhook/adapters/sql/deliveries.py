@@ -28,7 +28,6 @@ from webhook.adapters.sql.refused import refusal_of
 from webhook.adapters.sql.rows import (
     event_row,
     read_claimed,
-    read_endpoint_json,
     read_first_claimed,
     read_gates,
     read_notice,
@@ -199,7 +198,7 @@ class SqlDeliveryStore(DeliveryLists):
             if text is None:
                 continue
             with contextlib.suppress(SecretsLocked):
-                found[text] = await self._sealing.open_row(read_endpoint_json(text))
+                found[text] = await self._sealing.open_json(text)
         return found
 
     async def settle(self, settlements: Sequence[Settlement]) -> Settled:
