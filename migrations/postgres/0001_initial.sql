@@ -260,3 +260,63 @@ BEGIN
 END $$;
 CREATE TRIGGER audit_log_append_only BEFORE UPDATE ON audit_log FOR EACH ROW
 EXECUTE FUNCTION audit_log_append_only();
+
+-- A tenant that is being deleted: since when, and from when on that may end. Nothing new of it comes
+-- in, which each statement that adds looks at once.
+CREATE TABLE tenant_deletions (
+  tenant text COLLATE "C" PRIMARY KEY,
+  since bigint NOT NULL,
+  ends_from bigint NOT NULL DEFAULT 0
+);
+CREATE INDEX endpoints_gone ON endpoints (tenant) WHERE status = 'removed';
+
+CREATE FUNCTION tenant_refused() RETURNS trigger
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM tenant_deletions AS t JOIN added AS a ON a.tenant = t.tenant) THEN
+    RAISE EXCEPTION 'the tenant is being deleted' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER endpoints_refused AFTER INSERT ON endpoints
+REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION tenant_refused();
+CREATE TRIGGER events_refused AFTER INSERT ON events
+REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION tenant_refused();
+-- Before, since a name that is there already is refused as well.
+CREATE FUNCTION name_refused() RETURNS trigger
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM tenant_deletions AS t WHERE t.tenant = NEW.tenant) THEN
+    RAISE EXCEPTION 'the tenant is being deleted' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER names_refused BEFORE INSERT ON names FOR EACH ROW EXECUTE FUNCTION name_refused();
+CREATE TRIGGER recoveries_refused AFTER INSERT ON recoveries
+REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION tenant_refused();
+CREATE TRIGGER api_tokens_refused AFTER INSERT ON api_tokens
+REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION tenant_refused();
+
+-- A deletion ends only where nothing is left. Deliveries are found by their endpoints, whose rows go
+-- after them.
+CREATE FUNCTION tenant_deletions_proof() RETURNS trigger
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM endpoints WHERE tenant = OLD.tenant AND status <> 'removed')
+    OR EXISTS (SELECT 1 FROM endpoints WHERE tenant = OLD.tenant AND status = 'removed')
+    OR EXISTS (SELECT 1 FROM subscriptions WHERE tenant = OLD.tenant)
+    OR EXISTS (SELECT 1 FROM events WHERE tenant = OLD.tenant)
+    OR EXISTS (SELECT 1 FROM names WHERE tenant = OLD.tenant)
+    OR EXISTS (SELECT 1 FROM payload_horizons WHERE tenant = OLD.tenant)
+    OR EXISTS (SELECT 1 FROM recoveries WHERE tenant = OLD.tenant)
+    OR EXISTS (SELECT 1 FROM notices WHERE id > '' AND tenant = OLD.tenant)
+    OR EXISTS (SELECT 1 FROM api_tokens WHERE id > '' AND tenant = OLD.tenant)
+    OR EXISTS (SELECT 1 FROM audit_log WHERE tenant = OLD.tenant)
+  THEN
+    RAISE EXCEPTION 'the tenant is not deleted yet'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN OLD;
+END $$;
+CREATE TRIGGER tenant_deletions_proof BEFORE DELETE ON tenant_deletions FOR EACH ROW
+EXECUTE FUNCTION tenant_deletions_proof();

@@ -20,6 +20,7 @@ from webhook.adapters.sql.deliveries import SqlDeliveryStore
 from webhook.adapters.sql.endpoints import SqlEndpointStore
 from webhook.adapters.sql.recovery import SqlRecoveryStore
 from webhook.adapters.sql.sealing import Sealing
+from webhook.adapters.sql.tenants import SqlTenantStore
 from webhook.domain.encryption import EncryptionKey
 from webhook.ports import WebhookPersistence
 
@@ -28,6 +29,7 @@ DECLARE name text;
 BEGIN
   FOR name IN SELECT tablename FROM pg_tables
     WHERE schemaname = current_schema() AND tablename <> 'migrations'
+    ORDER BY tablename = 'tenant_deletions'
   LOOP EXECUTE format('DELETE FROM %I', name); END LOOP;
 END $$"""
 
@@ -84,6 +86,7 @@ def postgres_persistence(version: int) -> Callable[[Callable[[], Path]], Webhook
             joint=True,
             recovery_store=SqlRecoveryStore(database),
             access_store=SqlAccessStore(database),
+            tenant_store=SqlTenantStore(database),
             init=shared(version).empty,
         )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 
 import pytest
 
+from webhook.adapters import sql
 from webhook.adapters.postgres.routines import Routines
 from webhook.adapters.postgres.twins import MODULES, TWINS, statements_of
 from webhook.adapters.sql import access_statements, settle_statements
@@ -13,6 +16,15 @@ from webhook.adapters.sql import statements as shared
 
 # What only a file needs that its dead processes had to themselves.
 WITHOUT_TWIN = {shared.END_LEASES}
+
+
+def test_no_module_of_statements_is_forgotten() -> None:
+    found = {
+        importlib.import_module(f"{sql.__name__}.{each.name}")
+        for each in pkgutil.iter_modules(sql.__path__)
+        if each.name.endswith("statements")
+    }
+    assert found <= {theirs for theirs, _ in MODULES}
 
 
 def test_each_shared_statement_has_a_twin() -> None:

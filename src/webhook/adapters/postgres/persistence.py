@@ -14,6 +14,7 @@ from webhook.adapters.sql.encryption import SqlEncryption
 from webhook.adapters.sql.endpoints import SqlEndpointStore
 from webhook.adapters.sql.recovery import SqlRecoveryStore
 from webhook.adapters.sql.sealing import Sealing
+from webhook.adapters.sql.tenants import SqlTenantStore
 from webhook.domain.encryption import EncryptionKey, read_encryption_keys
 from webhook.domain.errors import ConfigError
 from webhook.domain.postgres_address import PostgresAddress
@@ -80,6 +81,7 @@ def persistence_of(
         joint=True,
         recovery_store=SqlRecoveryStore(audited),
         access_store=SqlAccessStore(audited),
+        tenant_store=SqlTenantStore(audited),
         encryption=SqlEncryption(database, sealing),
         init=init,
         close=close,

@@ -30,6 +30,7 @@ SET enable_material = off
 SET join_collapse_limit = 1
 SET random_page_cost = 1
 SET cpu_operator_cost = 0.25"""
+_SELECT = re.compile(r"^SELECT ")
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
@@ -106,7 +107,7 @@ class Routines:
             for lock in locks:
                 if lock not in done:
                     done.add(lock)
-                    body.append(f"PERFORM {lock.removeprefix('SELECT ')};")
+                    body.append(f"{_SELECT.sub('PERFORM ', lock)};")
             if _WRITES.search(main) and "RETURNING" not in main:
                 body.append(f"{main};")
             else:

@@ -16,6 +16,7 @@ from webhook.adapters.postgres import (
     settle_statements,
     statements,
     sweep_statements,
+    tenant_statements,
 )
 from webhook.adapters.sql import access_statements as shared_access
 from webhook.adapters.sql import encryption as shared_encryption
@@ -26,6 +27,7 @@ from webhook.adapters.sql import recovery_statements as shared_recovery
 from webhook.adapters.sql import settle_statements as shared_settle
 from webhook.adapters.sql import statements as shared
 from webhook.adapters.sql import sweep_statements as shared_sweep
+from webhook.adapters.sql import tenant_statements as shared_tenant
 
 MODULES: tuple[tuple[ModuleType, ModuleType], ...] = (
     (shared, statements),
@@ -37,6 +39,7 @@ MODULES: tuple[tuple[ModuleType, ModuleType], ...] = (
     (shared_payload, payload_statements),
     (shared_access, access_statements),
     (shared_encryption, encryption_statements),
+    (shared_tenant, tenant_statements),
 )
 _STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
 
