@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.engine.world import (
     url_of,
 )
 from webhook.domain.model import DeliveryState, DeliveryStatus
-from webhook.ports import Claim, ClaimRequest
+from webhook.ports import AcceptResult, Claim, ClaimRequest
 from webhook.testing import FOREVER, Reply
 
 
@@ -108,6 +109,32 @@ async def test_what_a_claim_brings_after_the_grace_is_given_back_unsent(
     found = await world.delivery(first)
     assert (found.state, found.interruptions) == (DeliveryState.READY, 0)
     assert len(world.sender.requests) == 1
+
+
+async def test_what_an_accept_brings_after_the_grace_is_given_back_unsent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = world.persistence.delivery_store
+    accept = store.accept
+
+    async def accept_and_answer_late(*given: Any) -> AcceptResult:
+        answer = await accept(*given)
+        await world.clock.wait(asyncio.Event(), SECOND_MS)
+        return answer
+
+    first = world.service(background=True)
+    await add(first)
+    monkeypatch.setattr(store, "accept", accept_and_answer_late)
+    accepting = asyncio.ensure_future(first.emit(event()))
+    await world.clock.advance(SECOND_MS // 2)
+    assert (await world.delivery(first)).state is DeliveryState.LEASED
+    await world.clock.run(first.stop(grace_ms=0), within_ms=2 * SECOND_MS)
+    await world.clock.run(accepting)
+    await world.clock.idle()
+    assert world.sender.requests == []
+    second = world.service()
+    found = await world.delivery(second)
+    assert (found.state, found.interruptions) == (DeliveryState.READY, 0)
 
 
 async def test_a_stop_that_cannot_write_leaves_it_to_the_lease(world: World) -> None:
