@@ -17,6 +17,7 @@ HEADER = "planted-header-Jw7tPd92Lm"
 HEADER_CHANGED = "planted-changed-Ty4nBs61Qk"
 PATH = "planted-path-Zc5vGh38Xr"
 QUERY = "planted-query-Nf2kMj74Dw"
+FURTHER_PATH = "planted-further-Hb9wLs36Tq"
 ENCRYPTION_KEY = b"planted-encryption-key-32-bytes!"
 SECRET = b"planted-signing-secret-Rb6yHe"
 SECRET_ROTATED = b"planted-rotated-secret-Ug9pAs"
@@ -62,7 +63,7 @@ NEVER_SHOWN: dict[str, str | bytes] = {
     "seed": SEED,
 }
 ALL = {**SIGNING, **NEVER_SHOWN}
-URLS: dict[str, str | bytes] = {"path": PATH, "query": QUERY}
+URLS: dict[str, str | bytes] = {"path": PATH, "query": QUERY, "further_path": FURTHER_PATH}
 
 
 class Answer(NamedTuple):
@@ -104,11 +105,12 @@ def exercise(call: Call, good: str, bad: str) -> list[Answer]:
     one = made(good, secret=written(SECRET))
     two = made(bad, secret=written(SECRET), retry={"schedule_s": [0.1]})
     asymmetric = made(good, secret=private_key)
+    several = made(bad, failover={"urls": [f"{good}/{FURTHER_PATH}"]})
     ask("POST", "/v1/endpoints/batch", {"endpoints": [
         {"url": f"{good}/{PATH}", "event_types": ["a.b"], "headers": {"x-k": HEADER}},
     ]}, shows=True)  # fmt: skip
     ask("PATCH", f"/v1/endpoints/{one}", {"headers": {"x-api-key": HEADER_CHANGED}})
-    for endpoint in (one, two, asymmetric):
+    for endpoint in (one, two, asymmetric, several):
         ask("GET", f"/v1/endpoints/{endpoint}")
         ask("POST", f"/v1/endpoints/{endpoint}/probe")
         ask("POST", f"/v1/endpoints/{endpoint}/secret", shows=True)
@@ -156,6 +158,9 @@ def _mistakes(ask: Ask, endpoint: str) -> None:
     ):
         ask("POST", "/v1/endpoints", {**given, **wrong, "external_id": f"wrong-{next(numbers)}"})
     ask("PATCH", f"/v1/endpoints/{endpoint}", {"headers": {"x-key": f"\0{HEADER}"}})
+    further = {"urls": [f"ftp://a.example/{FURTHER_PATH}"]}
+    refused = ask("PATCH", f"/v1/endpoints/{endpoint}", {"failover": further})
+    assert searched(json.dumps(refused).encode(), **URLS) == []
     rotate = f"/v1/endpoints/{endpoint}/secret/rotate"
     ask("POST", rotate, {"secret": written(SECRET_ROTATED)})
     ask("POST", rotate, {"secret": written(SECRET), "overlap_s": -1})

@@ -313,7 +313,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         try:
             value = setting.read(text.strip())
         except ValueError as error:
-            shown = "the value" if setting.field in _SECRET else repr(text[:80])
+            shown = "the value" if _may_hold_secret(setting, text) else repr(text[:80])
             raise ConfigError(f"{setting.name}: {shown} {error}") from None
         (options if setting.of_config else own)[setting.field] = value
     try:
@@ -321,6 +321,12 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     except ConfigError as error:
         raise ConfigError(_in_variables(error.message)) from None
     return Settings(**own, config=config, warnings=tuple(_unknown(environ)))
+
+
+def _may_hold_secret(setting: Setting, text: str) -> bool:
+    # Where an address went wrong, nobody can tell what of it was the password.
+    is_plain = re.fullmatch(r"[\w.+-]*(:/*)?[\w./ -]*", text) is not None
+    return setting.field in _SECRET or (setting.field == "store" and not is_plain)
 
 
 def _in_variables(message: str) -> str:

@@ -210,6 +210,26 @@ def test_a_malformed_secret_is_not_shown(name: str) -> None:
     assert "hidden" not in raised.value.message
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://user:hidden@localhost:port/hooks",
+        "postgresql://user:hidden/hooks",
+        "postgresql://user:hi℀hidden@localhost/hooks",
+        "postgresql://[::1?password=hidden",
+        "postgresql://localhost/hooks?pool_max=0&password=hidden",
+        "postgresql:/user:hidden@localhost/hooks",
+        "mysql://user:hidden@localhost/hooks",
+        "user:hidden@localhost",
+    ],
+)
+def test_a_malformed_address_does_not_show_its_password(address: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        read_settings({"WEBHOOK_STORE": address})
+    assert raised.value.message.startswith("WEBHOOK_STORE: the value ")
+    assert "hidden" not in raised.value.message
+
+
 def test_a_token_shows_in_no_log() -> None:
     settings = read_settings({"WEBHOOK_API_TOKEN": "tok-123", "WEBHOOK_SECRET_KEY": SECRET})
     assert "tok-123" not in repr(settings)

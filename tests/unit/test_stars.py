@@ -6,16 +6,24 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
 from webhook.adapters.sql.rows import endpoint_row, read_endpoint
+from webhook.api.access_views import TokenMade, TokenView
 from webhook.api.app import OPERATIONS
 from webhook.api.auth import ApiSettings
 from webhook.api.openapi import openapi
 from webhook.api.secrets import RotateInput, SecretView
 from webhook.api.views import EndpointPage, EndpointView, secret_of
+from webhook.cli.greeting import Greeting
+from webhook.client import Client, LiveSecret, NewToken, Secrets, Token
+from webhook.client import Failover as FurtherUrls
+from webhook.client.exchange import HttpResponse, Service
+from webhook.domain.access import ApiToken, Scope
+from webhook.domain.balancing import Failover
 from webhook.domain.config import WebhookConfig
 from webhook.domain.encryption import EncryptionKey, make_encryption_key
 from webhook.domain.endpoint import EndpointInput, EndpointPatch
@@ -24,12 +32,13 @@ from webhook.domain.model import Delivery, DeliveryState, Endpoint
 from webhook.domain.secret import SigningSecret
 from webhook.engine.held import held_since
 from webhook.ports import AcceptResult, Claim, Claimed
-from webhook.settings import Settings
+from webhook.settings import Settings, read_store
 
 KEY = EncryptionKey(b"planted encryption key, 32 bytes")
 SECRET = "whsec_cGxhbnRlZCBzaWduaW5nIHNlY3JldCEh"
 HEADER = "planted-header"
 TOKEN = "planted-token"
+AT = datetime(2026, 1, 1, tzinfo=UTC)
 URL = "https://a.example/planted-path?planted-query"
 PLANTED = ("cGxhbnRlZCBza", "planted", make_encryption_key(KEY.value).removeprefix("whek_")[:12])
 
@@ -42,6 +51,7 @@ ENDPOINT = Endpoint(
     updated_at=1,
     headers={"x-key": HEADER},
     secrets=(SigningSecret(SECRET), SigningSecret(SECRET, expires_at=9)),
+    failover=Failover(urls=("https://b.example/planted-further",)),
 )
 CLAIMED = Claimed(
     delivery=Delivery(
@@ -60,13 +70,14 @@ CLAIMED = Claimed(
 
 def holders() -> Iterator[object]:
     """Yield one of each kind of thing that holds a secret, and of what holds those."""
-    yield from (SigningSecret(SECRET), KEY, ENDPOINT, CLAIMED)
+    yield from (SigningSecret(SECRET), KEY, ENDPOINT, ENDPOINT.failover, CLAIMED)
     yield Claim(claimed=[CLAIMED], more=False, now=1, next_due_at=None, next_start="")
     yield AcceptResult(events=[], claimed=[CLAIMED], waiting=False)
     yield list(held_since([CLAIMED], 0))
-    yield read_endpoint(endpoint_row(ENDPOINT) | {"failures": 0, "good_rate": 1} | dict.fromkeys(
+    row = read_endpoint(endpoint_row(ENDPOINT) | {"failures": 0, "good_rate": 1} | dict.fromkeys(
         ("failing_since", "open_until", "paced_since")
     ))  # fmt: skip
+    yield from (row, row.settings)
     yield EndpointInput(url=URL, event_types=["*"], headers={"x-key": HEADER}, secret=SECRET)
     yield EndpointPatch(url=URL, headers={"x-key": HEADER})
     yield RotateInput(secret=SECRET)
@@ -76,6 +87,32 @@ def holders() -> Iterator[object]:
     yield config
     yield Settings(api_token=TOKEN, encryption_keys=(KEY,), config=config)
     yield ApiSettings(token=TOKEN)
+    kept = ApiToken(id="tok_1", hash=TOKEN, name="shop", scopes=(Scope.READ,), created_at=1)
+    yield from (kept, TokenMade(TOKEN, TokenView.of(kept)))
+    yield Greeting(Settings(), "http://127.0.0.1", TOKEN, None)
+    store = read_store("postgresql://user:planted-password@a.example/hooks?password=planted")
+    yield from (store, store.database)
+    yield from _of_the_client()
+
+
+def _of_the_client() -> Iterator[object]:
+    service = Service("https://a.example", TOKEN, 30.0, 5)
+    request = Client.add_endpoint(URL, event_types=["*"], headers={"x-key": HEADER}, secret=SECRET)
+    sent = service.http(request)
+    yield from (service, request, sent, HttpResponse(201, {}, sent.body or b""))
+    live = LiveSecret(signature="v1", secret=SECRET, public_key=None, expires_at=None)
+    yield from (live, Secrets(secret=SECRET, public_key=None, live=[live]))
+    token = Token(
+        id="tok_1",
+        name="shop",
+        scopes=["read"],
+        tenant=None,
+        created_at=AT,
+        expires_at=None,
+        last_used_at=None,
+    )
+    yield NewToken(token=TOKEN, details=token)
+    yield FurtherUrls(urls=[URL], strategy="random", weights=None)
 
 
 def _failing_with(holder: object) -> LookupError:

@@ -43,6 +43,10 @@ class TokenMade(msgspec.Struct, frozen=True):
     token: str
     details: TokenView
 
+    def __repr__(self) -> str:
+        """Hide the token from logs."""
+        return f"TokenMade(details={self.details!r})"
+
 
 class TokenPage(PageView[TokenView], frozen=True):
     """One page of tokens."""

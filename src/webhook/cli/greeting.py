@@ -28,6 +28,10 @@ class Greeting(NamedTuple):
     token: str | None
     token_file: Path | None
 
+    def __repr__(self) -> str:
+        """Hide the token from logs."""
+        return f"Greeting(url={self.url!r})"
+
     def print(self, out: Console) -> None:
         """Print it; every command stands alone on its lines, so that it can be pasted."""
         for name, value, note in self._rows(terminal=out.is_terminal):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
@@ -39,8 +39,9 @@ class HttpRequest:
 
     method: str
     url: str
-    headers: Mapping[str, str]
-    body: bytes | None
+    # The token is in the headers, an endpoint's URL and secret may be in the body.
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(repr=False)
     timeout_s: float
 
 
@@ -50,7 +51,7 @@ class HttpResponse:
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 class Transport(Protocol):
@@ -78,7 +79,7 @@ class Service:
     """Where the service is, with which token, and how patient one is."""
 
     url: str
-    token: str | None
+    token: str | None = field(repr=False)
     timeout_s: float
     retries: int
 

@@ -10,6 +10,7 @@ SCHEMA = "webhook"
 POOL_MAX = 10
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _POOL_MOST = 1000
+_GIVE = "Give postgresql://user:password@host:5432/name."
 
 
 class PostgresAddress(NamedTuple):
@@ -28,9 +29,12 @@ class PostgresAddress(NamedTuple):
     @classmethod
     def read(cls, text: str) -> PostgresAddress:
         """Read an address. A ``ValueError`` says what is wrong and what to give."""
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+        except ValueError:  # which would repeat user and password
+            raise ValueError(f"is no URL. {_GIVE}") from None
         if parts.scheme not in {"postgres", "postgresql"}:
-            raise ValueError("is no PostgreSQL. Give postgresql://user:password@host:5432/name.")
+            raise ValueError(f"is no PostgreSQL. {_GIVE}")
         try:
             _ = parts.port
         except ValueError:
@@ -66,6 +70,10 @@ class PostgresAddress(NamedTuple):
             "idle_in_transaction_session_timeout": "60s",
         }
         return {"dsn": self.dsn, "server_settings": settings}
+
+    def __repr__(self) -> str:
+        """Hide a password from logs."""
+        return f"PostgresAddress({self.shown()!r})"
 
     def shown(self) -> str:
         """Return the address without its password, and without anything that may hold one."""

@@ -43,6 +43,10 @@ class _Settings(msgspec.Struct, kw_only=True, omit_defaults=True):
     ordering_on_failure: OrderingOnFailure = OrderingOnFailure.CONTINUE
     failover: Failover | None = None
 
+    def __repr__(self) -> str:
+        """Hide URLs from logs."""
+        return f"_Settings(event_types={self.event_types!r})"
+
 
 class EndpointRow(msgspec.Struct):
     """An endpoint's columns; ``headers`` and ``secrets`` are texts where they are sealed."""
