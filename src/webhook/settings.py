@@ -282,7 +282,7 @@ _CONFIG: dict[str, Callable[[str], Any]] = {
 _SHORTER = {"retry_schedule_s": "WEBHOOK_RETRY_SCHEDULE"}
 # Set and empty is as if it were not set, except where empty is a value of its own.
 _MAY_BE_EMPTY = frozenset({"signature_prefix"})
-_SECRET = frozenset({"api_token", "secret_key", "encryption_keys"})
+SECRET = frozenset({"api_token", "secret_key", "encryption_keys"})
 # The command line of a process can be read by others on the machine.
 NO_FLAG = frozenset({"encryption_keys"})
 
@@ -326,7 +326,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 def _may_hold_secret(setting: Setting, text: str) -> bool:
     # Where an address went wrong, nobody can tell what of it was the password.
     is_plain = re.fullmatch(r"[\w.+-]*(:/*)?[\w./ -]*", text) is not None
-    return setting.field in _SECRET or (setting.field == "store" and not is_plain)
+    return setting.field in SECRET or (setting.field == "store" and not is_plain)
 
 
 def _in_variables(message: str) -> str:

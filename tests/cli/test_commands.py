@@ -65,6 +65,26 @@ def test_no_key_can_be_given_on_a_command_line_that_others_can_read() -> None:
     assert "encryption" not in help_of("serve")
 
 
+@pytest.mark.parametrize(
+    ("flag", "value", "variable"),
+    [
+        ("--token", "planted", "WEBHOOK_API_TOKEN"),
+        ("--secret-key", "whsec_" + "planted0" * 4, "WEBHOOK_SECRET_KEY"),
+        ("--store", "postgresql://a:planted@127.0.0.1:1/x", "WEBHOOK_STORE"),
+        ("--store", "postgresql://127.0.0.1:1/x?password=planted", "WEBHOOK_STORE"),
+    ],
+)
+def test_serve_warns_of_a_secret_on_its_command_line(flag: str, value: str, variable: str) -> None:
+    # No address of this machine, so that it ends there.
+    where = {"WEBHOOK_HOST": "192.0.2.1"}
+    done = runner.invoke(app, ["serve", flag, value], env=where)
+    assert f"Warning: {flag}: others on this machine" in done.stderr
+    assert variable in done.stderr
+    assert "planted" not in done.output
+    quiet = runner.invoke(app, ["serve"], env={**where, variable: value})
+    assert "Warning" not in quiet.stderr
+
+
 @pytest.mark.parametrize("name", sorted(set(SETTINGS) - {"WEBHOOK_ENCRYPTION_KEYS"}))
 def test_serve_has_every_setting_as_a_flag(name: str) -> None:
     text = help_of("serve")

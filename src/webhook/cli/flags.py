@@ -13,7 +13,7 @@ import typer
 from webhook.cli.terminal import ExitCode, fail, warn
 from webhook.domain.config import WebhookConfig
 from webhook.domain.errors import ConfigError
-from webhook.settings import NO_FLAG, PREFIX, SETTINGS, Setting, Settings, read_settings
+from webhook.settings import NO_FLAG, PREFIX, SECRET, SETTINGS, Setting, Settings, read_settings
 
 _METAVARS = {
     "host": "ADDRESS",
@@ -49,7 +49,11 @@ def with_settings(
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         def run(**given: Any) -> None:  # noqa: ANN401 - typer passes what the signature says
-            settings = _read({s.name: given.pop(s.field) for s in chosen})
+            flags = {s.name: given.pop(s.field) for s in chosen}
+            settings = _read(flags)
+            if not only:
+                # A server's command line stands there for as long as it runs.
+                _warn_of_secrets(settings, flags)
             for sentence in settings.warnings:
                 warn(sentence)
             command(settings, **given)
@@ -103,6 +107,16 @@ def _read(flags: dict[str, str | bool | None]) -> Settings:
         return read_settings({**os.environ, **given})
     except ConfigError as error:
         fail(_in_flags(error.message, given), ExitCode.USAGE)
+
+
+def _warn_of_secrets(settings: Settings, flags: dict[str, str | bool | None]) -> None:
+    database = settings.store.database
+    for name, value in flags.items():
+        field = SETTINGS[name].field
+        has_password = field == "store" and database is not None and database.has_password
+        if value is not None and (field in SECRET or has_password):
+            flag = flags_of(SETTINGS[name])[0]
+            warn(f"{flag}: others on this machine can read a command line; set {name} instead.")
 
 
 def _text(value: str | bool) -> str:  # noqa: FBT001 - a switch is a value here

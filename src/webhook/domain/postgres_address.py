@@ -58,6 +58,12 @@ class PostgresAddress(NamedTuple):
         dsn = urlunsplit(parts._replace(query=urlencode(others)))
         return cls(dsn, schema, int(pool_max), _BOOLEANS[pgbouncer])
 
+    @property
+    def has_password(self) -> bool:
+        """Whether the address tells a password."""
+        parts = urlsplit(self.dsn)
+        return parts.password is not None or "password" in dict(parse_qsl(parts.query))
+
     def options(self) -> dict[str, Any]:
         """Return how the driver is to connect."""
         if self.pgbouncer:
