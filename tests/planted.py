@@ -18,6 +18,7 @@ HEADER_CHANGED = "planted-changed-Ty4nBs61Qk"
 PATH = "planted-path-Zc5vGh38Xr"
 QUERY = "planted-query-Nf2kMj74Dw"
 FURTHER_PATH = "planted-further-Hb9wLs36Tq"
+DATABASE_PASSWORD = "planted-password-Km3xFq85Zu"
 ENCRYPTION_KEY = b"planted-encryption-key-32-bytes!"
 SECRET = b"planted-signing-secret-Rb6yHe"
 SECRET_ROTATED = b"planted-rotated-secret-Ug9pAs"
@@ -60,6 +61,7 @@ NEVER_SHOWN: dict[str, str | bytes] = {
     "header": HEADER,
     "header_changed": HEADER_CHANGED,
     "encryption_key": ENCRYPTION_KEY,
+    "database_password": DATABASE_PASSWORD,
     "seed": SEED,
 }
 ALL = {**SIGNING, **NEVER_SHOWN}

@@ -85,6 +85,9 @@ def _tell(
         if key.id not in report.keys_left:
             out.print(f"Key {key.id} is not needed any more.")
     if vacuum and not report.clean:
-        out.print("Secrets still stand in the clear; run it again.")
+        if address.path is None:
+            out.print("The server's files may hold secrets of before: VACUUM FULL its endpoints.")
+        else:
+            out.print("Secrets still stand in the clear; run it again.")
     if report.failed:
         fail(f"{len(report.failed)} endpoints do not open: {', '.join(report.failed)}")
