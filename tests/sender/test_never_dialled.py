@@ -19,6 +19,7 @@ from webhook import (
     WebhookRuntimeService,
     create_in_memory_webhook_persistence,
 )
+from webhook.domain.balancing import Failover
 from webhook.domain.model import ErrorKind
 from webhook.domain.url_rules import UrlRules
 
@@ -129,6 +130,33 @@ async def test_probe_attempt_and_replay_make_the_decision_of_registration(
             assert again.attempts[-1].error_kind is ErrorKind.BLOCKED, line
             await runtime.remove_endpoint(added.id)
     assert seen.dialled == []
+    await runtime.shutdown()
+
+
+async def test_a_further_url_is_checked_as_the_first_one_is(make_sender: Make) -> None:
+    persistence = create_in_memory_webhook_persistence()
+    runtime = WebhookRuntimeService(
+        WebhookConfig(max_retries=0),
+        persistence=persistence,
+        sender=make_sender(PUBLIC, lookup=lookup(ELSEWHERE)),
+        auto_start=False,
+    )
+    lines = one_of_each_kind()
+    for line in lines:
+        added = await runtime.add_endpoint(
+            EndpointInput(url="https://example.com", event_types=["*"])
+        )
+        # Behind the back of the rules, as above.
+        further = Failover(urls=(line.url,))
+        stored = msgspec.structs.replace(added, failover=further, revision=added.revision + 1)
+        await persistence.endpoint_store.update(stored)
+        with watched_sockets(refuse=True) as seen:
+            (delivery,) = await runtime.emit_sync(WebhookEvent(type="message.sent", data={}))
+        attempt = delivery.attempts[-1]
+        assert attempt.error_kind is ErrorKind.BLOCKED, line
+        assert (attempt.note or "").startswith("example.com: "), line
+        assert {dialled[0] for dialled in seen.dialled} == {ELSEWHERE}
+        await runtime.remove_endpoint(added.id)
     await runtime.shutdown()
 
 

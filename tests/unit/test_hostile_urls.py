@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 
 from tests.unit.corpus import CORPUS, HOSTILE, LEGITIMATE, Line
+from webhook.domain.balancing import Failover
 from webhook.domain.endpoint import EndpointInput, EndpointPatch
 from webhook.domain.errors import InvalidInput
 from webhook.domain.url_rules import UrlRules, address_problem, check_url
@@ -79,7 +80,7 @@ async def test_registration_refuses_the_same_and_so_does_a_change() -> None:
     )
     wrong = []
     for line in CORPUS:
-        refused = 0
+        refused = 0  # of three: a new endpoint, a change, a further URL
         try:
             await runtime.add_endpoint(EndpointInput(url=line.url, event_types=["*"]))
         except InvalidInput:
@@ -88,7 +89,13 @@ async def test_registration_refuses_the_same_and_so_does_a_change() -> None:
             await runtime.update_endpoint(known.id, EndpointPatch(url=line.url))
         except InvalidInput:
             refused += 1
-        if refused != 2 * line.refused:
+        further = Failover(urls=(line.url,))
+        given = EndpointInput(url="https://first.example.com", event_types=["*"], failover=further)
+        try:
+            await runtime.add_endpoint(given)
+        except InvalidInput:
+            refused += 1
+        if refused != 3 * line.refused:
             wrong.append((line, refused))
     assert wrong == []
     await runtime.shutdown()
