@@ -62,6 +62,13 @@ def test_tracing_changes_nothing() -> None:
         assert run(seed).requests == run(seed, tracing=True).requests
 
 
+def test_a_trace_shows_no_secret() -> None:
+    trace = "\n".join(run(TRACED_SEEDS[0], tracing=True).trace)
+    assert "endpoint 1 (r1) is active" in trace
+    for prefix in ("whsec_", "whsk_"):
+        assert prefix not in trace
+
+
 def test_the_seeds_that_once_found_something_pass() -> None:
     hold(recorded_seeds())
 
