@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from tests.postgres.servers import fresh_address
 from webhook import DeliveryStatus, Endpoint, EndpointStatus, WebhookConfig, WebhookRuntimeService
 from webhook.adapters.sqlite import create_sqlite_webhook_persistence
 from webhook.cli.app import app
@@ -218,3 +219,13 @@ def test_what_cannot_be_read_is_told(source: Path, arguments: list[str], told: s
     done = runner.invoke(app, ["import", "k-msg", *arguments])
     assert done.exit_code == 1
     assert told in done.stderr
+
+
+def test_postgresql_takes_it_over_too(source: Path) -> None:
+    address = fresh_address()
+    told = taken(source, "--store", address)
+    told_by_sqlite = taken(source)
+    assert told[0].partition(": ")[2] == told_by_sqlite[0].partition(": ")[2]
+    assert told[1:] == told_by_sqlite[1:]
+    again, *_ = taken(source, "--store", address)
+    assert again.endswith("0 endpoints, 0 events and 0 deliveries taken over, 8 were known.")

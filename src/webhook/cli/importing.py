@@ -37,7 +37,7 @@ def kmsg(
 
     Example: webhook import k-msg export.sql --store sqlite:///webhook.db
     """
-    if settings.store.path is None:
+    if settings.store.kind == "memory":
         fail("memory:// would forget it at once; give a store that keeps it.")
     try:
         rows = read_kmsg(file, endpoint_table=endpoint_table, delivery_table=delivery_table)
