@@ -47,9 +47,9 @@ setup: .venv/.dev node_modules/.package-lock.json python_modules ## Install ever
 test: setup ## Run all tests, those in the real workerd included (ARGS="-n 0 ..." in one process)
 	@exec $(PY) -m pytest -n auto --dist loadgroup $(ARGS)
 
-crash: setup ## Kill it while events pour in, and count what arrives (KILLS=n, SEED=n, WORKER=1)
+crash: setup ## Kill it while events pour in, and count what arrives (KILLS=n, SEED=n, WORKER=1, POSTGRES=1)
 	@exec $(PY) -m tests.crash $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) \
-		$(if $(WORKER),--worker) $(ARGS)
+		$(if $(WORKER),--worker) $(if $(POSTGRES),--postgres) $(ARGS)
 
 simulate: .venv/.dev ## Simulate crashes and faults (SEEDS=how many, SEED=replay one, PATCH=try a bug)
 	@exec $(PY) -m tests.simulation --jobs 2 $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED)) \

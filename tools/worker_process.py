@@ -63,13 +63,14 @@ def port_is_taken(port: int) -> bool:
     return False
 
 
-def _children(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
     """List the processes that *pid* started, where the system tells (Linux)."""
     lists = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(word) for path in lists for word in path.read_text("ascii").split()]
 
 
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Tell whether there is such a process that has not ended."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
     except OSError:
@@ -258,7 +259,7 @@ class DevWorker:
         process, self._process = self._process, None
         if process is None:
             return
-        children = _children(process.pid)
+        children = children_of(process.pid)
         if process.poll() is None:
             process.send_signal(how)
             try:
@@ -270,6 +271,6 @@ class DevWorker:
         # workerd follows a moment later; a restart needs the port and the database's lock.
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline and (
-            any(_is_running(child) for child in children) or port_is_taken(self.port)
+            any(is_running(child) for child in children) or port_is_taken(self.port)
         ):
             time.sleep(0.01)

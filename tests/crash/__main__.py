@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.crash.kills import crash
 from tests.crash.test_kills import check
-from tests.crash.victims import SqliteServer, Worker
+from tests.crash.victims import PostgresServers, SqliteServer, Victim, Worker
 from tools import CACHE
 
 
@@ -20,16 +20,26 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     parser.add_argument("--minutes", type=float, help="stop killing after so long")
-    parser.add_argument("--worker", action="store_true", help="kill workerd, not the server")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--worker", action="store_true", help="kill workerd, not the server")
+    which.add_argument(
+        "--postgres", action="store_true", help="kill three servers on a PostgreSQL, and that"
+    )
     given = parser.parse_args()
-    print(f"Killing {'workerd' if given.worker else 'webhook serve'}, seed {given.seed}")
     CACHE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="crash-", dir=CACHE) as folder:
-        victim = Worker(Path(folder)) if given.worker else SqliteServer(Path(folder))
+        victim = _victim(given, Path(folder))
+        print(f"Killing {type(victim).__name__}, seed {given.seed}", flush=True)
         report = crash(victim, kills=given.kills, seed=given.seed, tell=True, minutes=given.minutes)
     print(report)
     check(report)
     return 0
+
+
+def _victim(given: argparse.Namespace, folder: Path) -> Victim:
+    if given.postgres:
+        return PostgresServers(folder, given.seed)
+    return Worker(folder) if given.worker else SqliteServer(folder)
 
 
 if __name__ == "__main__":

@@ -21,24 +21,34 @@ from tests.crash.receivers import EVENT_TYPES
 TOKEN = "tests-only"
 WAIT_S = 300.0
 TOGETHER_MAX = 4
+BEYOND_MAX = 400
+"""How many events are emitted beyond those that somebody waits for: a restart may take a while."""
 _PAUSE_S = 0.01
 
 
 class Emitters:
-    """Threads that emit while the service is ``up`` and ``may_go_on`` says so."""
+    """Threads that emit while the service is ``at`` some address and ``may_go_on`` says so.
 
-    def __init__(self, seed: int, threads: int, may_go_on: Callable[[], bool]) -> None:
+    With ``may_refuse`` a 503 is no error: the database is gone, and the call is made again.
+    """
+
+    def __init__(
+        self, seed: int, threads: int, may_go_on: Callable[[], bool], *, may_refuse: bool = False
+    ) -> None:
         self.accepted: dict[str, str] = {}
         """The type of each event that was answered with 2xx, by its id."""
         self.repeated = 0
+        self.refused = 0
         self.errors: list[str] = []
         self._seed = seed
         self._may_go_on = may_go_on
+        self._may_refuse = may_refuse
         self._up = threading.Event()
         self._stop = threading.Event()
         self._left = threading.Event()
         self._changed = threading.Condition()
-        self._url = ""
+        self._urls: tuple[str, ...] = ()
+        self._up_to = BEYOND_MAX
         self._numbers = count()
         self._threads = [
             threading.Thread(target=self._run, args=(number,), daemon=True)
@@ -57,14 +67,13 @@ class Emitters:
         for thread in self._threads:
             thread.join(WAIT_S)
 
-    def up(self, url: str) -> None:
-        """Say that the service is there."""
-        self._url = url
-        self._up.set()
-
-    def down(self) -> None:
-        """Say that it is not."""
-        self._up.clear()
+    def at(self, urls: tuple[str, ...]) -> None:
+        """Say where the service is; nowhere, if it is down."""
+        self._urls = urls
+        if urls:
+            self._up.set()
+        else:
+            self._up.clear()
 
     def finish(self) -> None:
         """Begin nothing new, and wait until each call has its answer."""
@@ -75,6 +84,7 @@ class Emitters:
 
     def wait_for(self, accepted: int) -> None:
         """Wait until so many events have been accepted in all."""
+        self._up_to = accepted + BEYOND_MAX
         with self._changed:
             reached = self._changed.wait_for(
                 lambda: len(self.accepted) >= accepted or self.errors, WAIT_S
@@ -86,7 +96,7 @@ class Emitters:
         chance = random.Random(f"{self._seed}/emitter/{number}")
         self._up.wait(WAIT_S)
         while not self._stop.is_set():
-            if not self._may_go_on():
+            if len(self.accepted) > self._up_to or not self._may_go_on():
                 self._stop.wait(_PAUSE_S)
                 continue
             self._emit(
@@ -97,18 +107,25 @@ class Emitters:
                         "data": {"text": "x" * chance.randrange(400)},
                     }
                     for _ in range(chance.randint(1, TOGETHER_MAX))
-                ]
+                ],
+                chance,
             )
 
-    def _emit(self, events: list[dict[str, Any]]) -> None:
+    def _emit(self, events: list[dict[str, Any]], chance: random.Random) -> None:
         body = json.dumps({"events": events}).encode()
         tries = 0
         while not self.errors and not self._left.is_set():
             self._up.wait(WAIT_S)
+            if not (urls := self._urls):
+                continue
             tries += 1
             try:
-                status, text = call(self._url, "POST", "/v1/events", body)
+                status, text = call(chance.choice(urls), "POST", "/v1/events", body)
             except (OSError, HTTPException):
+                self._left.wait(_PAUSE_S)
+                continue
+            if status == 503 and self._may_refuse:
+                self.refused += 1
                 self._left.wait(_PAUSE_S)
                 continue
             with self._changed:

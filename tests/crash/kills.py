@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.crash.emitters import Emitters, call
-from tests.crash.ledger import Findings, examine
+from tests.crash.ledger import Findings, Kill, examine
 from tests.crash.receivers import PAIRS_PER_EVENT, Receivers
 from tests.crash.victims import Victim
 
@@ -38,14 +38,17 @@ class Report:
 
     kills: int
     seed: int
+    of_the_database: int = 0
+    """How many of the kills were of the database's own server."""
     under_way: list[int] = field(default_factory=list)
-    """How many attempts were under way, kill by kill."""
+    """How many attempts of what was killed were under way, kill by kill."""
     between: list[int] = field(default_factory=list)
     """How many events were accepted between each kill and the one before."""
     seconds: float = 0.0
     rest_s: float = 0.0
     events: int = 0
     calls_repeated: int = 0
+    calls_refused: int = 0
     answers: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     replayed: int = 0
@@ -66,14 +69,16 @@ class Report:
         found = self.findings
         each_s = (self.seconds - self.rest_s) / self.kills
         return f"""\
-{self.kills} kills in {self.seconds:.0f} s: {each_s:.2f} s each, then {self.rest_s:.1f} s until \
-all had arrived (seed {self.seed})
+{self.kills} kills, {self.of_the_database} of the database's server, in {self.seconds:.0f} s: \
+{each_s:.2f} s each, then {self.rest_s:.1f} s until all had arrived (seed {self.seed})
 {self.events} events answered with 2xx, {found.expected} deliveries, {len(found.lost)} lost
 {min(self.between)} at least between two kills
-{self.calls_repeated} calls made again, since a kill left them without an answer
+{self.calls_repeated} calls made again, since a kill left them without an answer or, \
+{self.calls_refused} times, with a 503
 {found.arrivals} requests arrived, {self.faulty:.0%} of them met a fault: {_listed(self.faults)}
-{found.repeats} repeats: {found.explained} explained by a kill, {found.too_late} by an answer that \
-the sender noted as too late, {len(found.unexplained)} unexplained
+{found.repeats} repeats: {found.explained} explained by a kill, {found.by_the_database} of them of \
+the database's server, {found.too_late} by an answer that the sender noted as too late, \
+{len(found.unexplained)} unexplained
 {found.longest_gap_s * 1000:.0f} ms at most from an answer to the kill that left it unwritten
 {_listed(found.outcomes)}: so the store has it
 {self.replayed} dead letters after five interruptions in a row, replayed
@@ -103,12 +108,13 @@ def _crash(victim: Victim, report: Report, end: float, *, tell: bool) -> Report:
         def may_go_on() -> bool:
             return len(emitters.accepted) * PAIRS_PER_EVENT - receivers.reached < BACKLOG_MAX
 
-        with Emitters(seed, THREADS, may_go_on) as emitters:
+        with Emitters(seed, THREADS, may_go_on, may_refuse=victim.may_refuse) as emitters:
             victim.start()
             _subscribe(victim, receivers)
-            emitters.up(victim.url)
-            kill_times = _kill_again_and_again(victim, receivers, emitters, report, end, tell=tell)
-            report.kills = len(kill_times)
+            emitters.at(victim.urls)
+            kills = _kill_again_and_again(victim, receivers, emitters, report, end, tell=tell)
+            report.kills = len(kills)
+            report.of_the_database = sum(kill.life is None for kill in kills)
             receivers.healed = True
             emitters.finish()
             healed = time.monotonic()
@@ -118,16 +124,17 @@ def _crash(victim: Victim, report: Report, end: float, *, tell: bool) -> Report:
         report.seconds = time.monotonic() - began
         report.events = len(emitters.accepted)
         report.calls_repeated = emitters.repeated
+        report.calls_refused = emitters.refused
         report.answers = receivers.answers
         report.faults = receivers.faults
-        report.findings = examine(victim.database, emitters.accepted, receivers, kill_times)
+        report.findings = examine(victim.read, emitters.accepted, receivers, kills)
     return report
 
 
 def _subscribe(victim: Victim, receivers: Receivers) -> None:
     for receiver in receivers.all:
         endpoint = {"url": receiver.url, "event_types": [receiver.subscriber.pattern]}
-        status, text = call(victim.url, "POST", "/v1/endpoints", json.dumps(endpoint).encode())
+        status, text = call(victim.urls[0], "POST", "/v1/endpoints", json.dumps(endpoint).encode())
         assert status == 201, text
 
 
@@ -139,10 +146,9 @@ def _kill_again_and_again(
     end: float,
     *,
     tell: bool,
-) -> list[float]:
-    """Return when each kill was."""
+) -> list[Kill]:
     chance = random.Random(f"{report.seed}/kills")
-    times: list[float] = []
+    kills: list[Kill] = []
     for number in range(1, report.kills + 1):
         if time.monotonic() > end:
             break
@@ -150,17 +156,19 @@ def _kill_again_and_again(
         before = len(emitters.accepted)
         emitters.wait_for(before + events)
         time.sleep(chance.uniform(0, MOMENT_S))  # the moment is random: nothing is waited for
-        report.under_way.append(receivers.under_way)
-        victim.kill()
-        times.append(time.monotonic())
+        under_way = receivers.under_way
+        life = victim.kill()
+        kills.append(Kill(time.monotonic(), life))
+        report.under_way.append(under_way.total() if life is None else under_way[life])
         report.between.append(len(emitters.accepted) - before)
-        emitters.down()
-        receivers.begin_life()
+        emitters.at(victim.urls)
+        if not victim.urls:
+            receivers.begin_life()
         victim.start()
-        emitters.up(victim.url)
+        emitters.at(victim.urls)
         if tell and number % _TOLD_EVERY == 0:
             print(f"{number} kills, {len(emitters.accepted)} events", flush=True)
-    return times
+    return kills
 
 
 def _rest(victim: Victim, receivers: Receivers, emitters: Emitters) -> int:
@@ -169,7 +177,7 @@ def _rest(victim: Victim, receivers: Receivers, emitters: Emitters) -> int:
     end = time.monotonic() + REST_S
     while True:
         for dead in _list(victim, "exhausted"):
-            status, text = call(victim.url, "POST", f"/v1/deliveries/{dead['id']}/replay")
+            status, text = call(victim.urls[0], "POST", f"/v1/deliveries/{dead['id']}/replay")
             assert status == 202, text
             replayed += 1
         pending = _list(victim, "pending")
@@ -185,7 +193,7 @@ def _list(victim: Victim, status: str) -> list[Any]:
     cursor = ""
     while True:
         path = f"/v1/deliveries?status={status}&limit=250{cursor}"
-        code, text = call(victim.url, "GET", path)
+        code, text = call(victim.urls[0], "GET", path)
         assert code == 200, text
         page = json.loads(text)
         if page["data"] or page["next_cursor"] is None:

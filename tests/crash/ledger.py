@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.crash.receivers import Arrival, Receivers
 from webhook.domain.event_types import OPERATIONAL_TYPES
@@ -19,6 +16,15 @@ from webhook.domain.event_types import OPERATIONAL_TYPES
 UNWRITTEN_S_MAX = 10.0
 # Kills that are told beside a repeat that nothing explains.
 NEAR_S = 60.0
+type Reader = Callable[[str], Iterable[Sequence[Any]]]
+"""Runs a query in the store when the service has ended."""
+
+
+class Kill(NamedTuple):
+    """When a life of a server was ended; without a ``life``, the database's own server was."""
+
+    at: float
+    life: int | None
 
 
 @dataclass
@@ -31,6 +37,8 @@ class Findings:
     repeats: int = 0
     """Requests that came after one that had got its 200 in time."""
     explained: int = 0
+    by_the_database: int = 0
+    """How many of those by a kill of the database's server."""
     too_late: int = 0
     unexplained: list[str] = field(default_factory=list)
     longest_gap_s: float = 0.0
@@ -49,16 +57,14 @@ class Stored(NamedTuple):
 
 
 def examine(
-    database: Path, accepted: Mapping[str, str], receivers: Receivers, kills: Sequence[float]
+    read: Reader, accepted: Mapping[str, str], receivers: Receivers, kills: Sequence[Kill]
 ) -> Findings:
-    """Compare; the service has ended, so that its file is read directly."""
+    """Compare; the service has ended, so that its store is read directly."""
     found = Findings()
-    with closing(sqlite3.connect(database)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        stored = dict(_stored(connection))
-        # The service tells of endpoints that recover in events of its own.
-        rows = connection.execute("SELECT id, type FROM events")
-        events = {name for name, event_type in rows if event_type not in OPERATIONAL_TYPES}
+    stored = dict(_stored(read))
+    # The service tells of endpoints that recover in events of its own.
+    rows = read("SELECT id, type FROM events")
+    events = {name for name, event_type in rows if event_type not in OPERATIONAL_TYPES}
     for receiver in receivers.all:
         name = receiver.subscriber.name
         strangers = receiver.arrivals.keys() - accepted.keys()
@@ -86,33 +92,48 @@ def _explain(
     what: str,
     arrivals: Sequence[Arrival],
     delivery: Stored,
-    kills: Sequence[float],
+    kills: Sequence[Kill],
 ) -> None:
-    """Explain each repeat: its forerunner's outcome was not written when the service was killed."""
+    """Explain each repeat: its forerunner's outcome was not written when its server was killed."""
     late, interrupted = delivery.noted("timeout"), delivery.noted("interrupted")
     for earlier, later in pairwise(arrivals):
         if earlier.answered_at is None or earlier.late:
             continue  # a retry of a failure, or of an attempt that a kill broke off
         found.repeats += 1
-        gap_s = kills[earlier.life] - earlier.answered_at if earlier.life < len(kills) else 0.0
-        if later.life > earlier.life and gap_s <= UNWRITTEN_S_MAX and interrupted:
+        kill = _unwritten(earlier, later, kills) if interrupted else None
+        if kill is not None:
             interrupted -= 1
             found.explained += 1
-            found.longest_gap_s = max(found.longest_gap_s, gap_s)
+            found.by_the_database += kill.life is None
+            found.longest_gap_s = max(found.longest_gap_s, kill.at - earlier.answered_at)
         elif late:
             late -= 1
             found.too_late += 1
         else:
-            near = [at for at in kills if abs(at - earlier.at) < NEAR_S]
+            near = [kill for kill in kills if abs(kill.at - earlier.at) < NEAR_S]
             found.unexplained.append(f"{what}: {arrivals}, {delivery.log}, kills at {near}")
 
 
-def _stored(connection: sqlite3.Connection) -> Iterator[tuple[tuple[str, str], Stored]]:
+def _unwritten(earlier: Arrival, later: Arrival, kills: Sequence[Kill]) -> Kill | None:
+    """Return the kill that left the outcome of an arrival unwritten; None if none can have."""
+    assert earlier.answered_at is not None
+    for kill in kills:
+        hit = (
+            kill.at <= later.at
+            if kill.life is None
+            else kill.life == earlier.life and later.life != earlier.life
+        )
+        if hit and abs(kill.at - earlier.answered_at) <= UNWRITTEN_S_MAX:
+            return kill
+    return None
+
+
+def _stored(read: Reader) -> Iterator[tuple[tuple[str, str], Stored]]:
     """Return each delivery by its endpoint's URL and its event's id."""
     query = """
-        SELECT p.settings ->> 'url', e.id, d.state, d.log
+        SELECT p.settings, e.id, d.state, d.log
         FROM deliveries AS d
         JOIN endpoints AS p ON p.lane = d.lane
         JOIN events AS e ON e.tenant = d.tenant AND e.key = d.key"""
-    for url, event, state, log in connection.execute(query):
-        yield (url, event), Stored(state, json.loads(log))
+    for settings, event, state, log in read(query):
+        yield (json.loads(settings)["url"], event), Stored(state, json.loads(log))

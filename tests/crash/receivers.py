@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import socket
 import threading
 import time
@@ -50,11 +51,12 @@ SUBSCRIBERS = (
 EVENT_TYPES = ("message.sent", "message.read", "user.created")
 PAIRS_PER_EVENT = 2
 """How many of the subscribers want an event, of whatever type."""
+_LIFE = re.compile(r"\(life ([0-9]+)\)")
 
 
 @dataclass(slots=True, eq=False)
 class Arrival:
-    """A request at a receiver, in which life of the service, and when it got its 200.
+    """A request at a receiver, in which life of a server, and when it got its 200.
 
     One that is answered ``late`` got it beyond the sender's deadline.
     """
@@ -136,8 +138,10 @@ class _Faulty(Receiver):
     def _answer(self, request: Request) -> Reply:
         event = request.headers["webhook-id"]
         arrivals = self.arrivals[event]
-        arrivals.append(Arrival(time.monotonic(), self._owner.life))
         owner = self._owner
+        named = _LIFE.search(request.headers.get("user-agent", ""))
+        life = owner.life if named is None else int(named[1])
+        arrivals.append(Arrival(time.monotonic(), life))
         chance = random.Random(f"{owner.seed}/{self.subscriber.name}/{event}/{len(arrivals)}")
         self.chosen += not owner.healed
         if owner.healed or chance.random() >= FAULTY:
@@ -180,8 +184,8 @@ class _Faulty(Receiver):
 class Receivers:
     """One receiver for each of ``SUBSCRIBERS``, in a thread of their own.
 
-    ``life`` says which life of the service it is. ``healed`` ends all faults. ``timeout_s`` is the
-    sender's deadline.
+    ``life`` says which life of the service it is, unless what sends says so. ``healed`` ends all
+    faults. ``timeout_s`` is the sender's deadline.
     """
 
     def __init__(self, seed: int, timeout_s: float) -> None:
@@ -227,10 +231,11 @@ class Receivers:
         self.life += 1
 
     @property
-    def under_way(self) -> int:
-        """How many requests have come that are not answered yet, nor too late for an answer."""
+    def under_way(self) -> Counter[int]:
+        """How many requests of each life are not answered yet, nor too late for an answer."""
         oldest = time.monotonic() - self.timeout_s
-        return sum(one.at > oldest for receiver in self.all for one in receiver.open.copy())
+        arrivals = [one for receiver in self.all for one in receiver.open.copy()]
+        return Counter(one.life for one in arrivals if one.at > oldest)
 
     @property
     def reached(self) -> int:

@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 
 from tests.crash.kills import Report, crash
-from tests.crash.victims import EndedServer, SqliteServer, Victim, Worker
+from tests.crash.victims import EndedServer, PostgresServers, SqliteServer, Victim, Worker
 from tests.worker.conftest import scratch_folder
 
 KILLS = 15
 KILLS_OF_THE_WORKER = 2
+KILLS_ON_POSTGRES = 6
 ENDS = 5
 MARGIN_S = 30.0
 """What a busy machine may take on top of the grace."""
@@ -28,8 +29,12 @@ def check(report: Report) -> None:
     assert found.expected == report.events * 2
 
 
-def run(victim: Victim, kills: int) -> Report:
-    seed = time.time_ns() % 1_000_000
+def fresh_seed() -> int:
+    return time.time_ns() % 1_000_000
+
+
+def run(victim: Victim, kills: int, seed: int | None = None) -> Report:
+    seed = fresh_seed() if seed is None else seed
     print(f"seed {seed}")
     report = crash(victim, kills=kills, seed=seed)
     print(report)
@@ -50,6 +55,15 @@ def test_a_server_that_is_asked_to_end_loses_nothing_repeats_nothing_and_ends_in
     assert report.findings.repeats == report.findings.too_late
     assert report.findings.outcomes["interrupted"] == 0
     assert max(server.ended_s) < server.grace_s + MARGIN_S
+
+
+def test_whatever_servers_on_postgres_had_accepted_arrives_when_they_or_it_are_killed(
+    tmp_path: Path,
+) -> None:
+    seed = fresh_seed()
+    victim = PostgresServers(tmp_path, seed, database_every=KILLS_ON_POSTGRES - 1)
+    report = run(victim, KILLS_ON_POSTGRES, seed)
+    assert (report.kills, report.of_the_database) == (KILLS_ON_POSTGRES, 1)
 
 
 def test_whatever_a_killed_worker_had_accepted_arrives() -> None:

@@ -8,16 +8,19 @@ import socket
 import sqlite3
 import threading
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.crash.ledger import Findings, examine
+from tests.crash.ledger import Findings, Kill, examine
 from tests.crash.receivers import EVENT_TYPES, PAIRS_PER_EVENT, SUBSCRIBERS, Arrival, Receivers
+from tests.crash.victims import read_file
 from webhook.adapters.sqlite.persistence import initialize_webhook_schema
 
 EVENT, TYPE = "e1", "message.sent"
 KILL = 10.0
+OF_THE_FIRST = Kill(KILL, 0)
 type Entry = dict[str, str]
 type Log = list[Entry]
 TRIED: Entry = {}
@@ -34,7 +37,13 @@ def receivers() -> Receivers:
 
 
 def found(
-    folder: Path, receivers: Receivers, arrivals: list[Arrival], log: Log, state: str = "success"
+    folder: Path,
+    receivers: Receivers,
+    arrivals: list[Arrival],
+    log: Log,
+    state: str = "success",
+    *,
+    kill: Kill = OF_THE_FIRST,
 ) -> Findings:
     """Examine one event; what came of it at its other endpoint is as it should be."""
     first, second, _ = receivers.all
@@ -60,7 +69,7 @@ def found(
             "VALUES ('t', 'k', ?, ?, '[]', '')",
             (EVENT, TYPE),
         )
-    return examine(database, {EVENT: TYPE}, receivers, [KILL])
+    return examine(partial(read_file, database), {EVENT: TYPE}, receivers, [kill])
 
 
 def test_every_event_has_as_many_subscribers_and_this_one_the_first_two() -> None:
@@ -125,6 +134,27 @@ def test_a_repeat_that_no_kill_explains_is_found(
     tmp_path: Path, receivers: Receivers, arrivals: list[Arrival], log: Log
 ) -> None:
     assert len(found(tmp_path, receivers, arrivals, log).unexplained) == 1
+
+
+ONE_LIFE = [Arrival(9.0, 1, 9.1), Arrival(12.0, 1, 12.1)]
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "kill", "explained"),
+    [
+        pytest.param(TWICE, Kill(KILL, 1), 0, id="another server was killed"),
+        pytest.param(ONE_LIFE, Kill(KILL, 1), 0, id="the same server sent it again"),
+        pytest.param(ONE_LIFE, Kill(KILL, None), 1, id="the database was killed between the two"),
+        pytest.param(ONE_LIFE, Kill(12.5, None), 0, id="the database was killed after both"),
+        pytest.param(TWICE, Kill(30.0, None), 0, id="the database was killed long after"),
+    ],
+)
+def test_of_several_servers_a_kill_of_the_one_that_sent_or_of_the_database_explains_a_repeat(
+    tmp_path: Path, receivers: Receivers, arrivals: list[Arrival], kill: Kill, explained: int
+) -> None:
+    well = found(tmp_path, receivers, arrivals, [INTERRUPTED, TRIED], kill=kill)
+    assert (well.explained, len(well.unexplained)) == (explained, 1 - explained)
+    assert well.by_the_database == explained
 
 
 def test_a_repeat_after_an_answer_that_the_sender_noted_as_too_late_is_a_retry(

@@ -7,6 +7,7 @@ A server keeps nothing on disk for good and listens on a socket of its own. ``TE
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib.util
 import itertools
 import os
@@ -22,6 +23,7 @@ from urllib.parse import quote
 
 from tools import ROOT
 from tools.toolchain import die_with_parent
+from tools.worker_process import children_of, is_running
 
 NEWEST, OLDEST = 18, 15
 _LOOK_EVERY_S = 0.05
@@ -57,7 +59,9 @@ class PostgresServer:
         return f"postgresql:///postgres?host={quote(str(self.folder), safe='')}&user=postgres"
 
     def start(self) -> None:
-        """Start, and wait until it lets somebody in."""
+        """Start, unless it runs, and wait until it lets somebody in."""
+        if self._process is not None:
+            return
         command = [*die_with_parent("INT"), str(self._bin / "postgres")]
         command += ["-D", str(self.folder / "data"), "-k", str(self.folder)]
         command += ["-c", "listen_addresses=", "-c", "max_connections=200", *self._options]
@@ -65,15 +69,39 @@ class PostgresServer:
             self._process = subprocess.Popen(
                 command, user=self._user, cwd="/", stdout=log, stderr=log
             )
-        pid_file = self.folder / "data" / "postmaster.pid"
         for _ in range(_LOOKS):
-            # As pg_ctl does: the last line of the file tells.
-            if pid_file.exists() and pid_file.read_text().rstrip().endswith("ready"):
+            if self._is_ready(self._process.pid):
                 return
             if self._process.poll() is not None:
                 break
             time.sleep(_LOOK_EVERY_S)
         raise RuntimeError((self.folder / "log").read_text("utf-8", "replace"))
+
+    def _is_ready(self, pid: int) -> bool:
+        """Tell, as pg_ctl does, by the first and the last line of a file, which a kill leaves."""
+        try:
+            lines = (self.folder / "data" / "postmaster.pid").read_text().split()
+        except FileNotFoundError:
+            return False
+        return lines[:1] == [f"{pid}"] and lines[-1:] == ["ready"]
+
+    def kill(self) -> None:
+        """End all its processes by SIGKILL, as a crash of its machine would."""
+        assert self._process is not None
+        # It must not start another one meanwhile.
+        self._process.send_signal(signal.SIGSTOP)
+        children = children_of(self._process.pid)
+        for pid in [self._process.pid, *children]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+        # A new one refuses to start beside what is left of the old one.
+        for _ in range(_LOOKS):
+            if not any(map(is_running, children)):
+                return
+            time.sleep(_LOOK_EVERY_S)
+        raise RuntimeError("PostgreSQL survives a SIGKILL")
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it: SIGINT breaks off what is under way, SIGQUIT leaves a recovery to do."""
