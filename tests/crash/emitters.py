@@ -21,7 +21,7 @@ from tests.crash.receivers import EVENT_TYPES
 TOKEN = "tests-only"
 WAIT_S = 300.0
 TOGETHER_MAX = 4
-BEYOND_MAX = 400
+BEYOND_MAX = 250
 """How many events are emitted beyond those that somebody waits for: a restart may take a while."""
 _PAUSE_S = 0.01
 

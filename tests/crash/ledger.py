@@ -117,15 +117,12 @@ def _explain(
 def _unwritten(earlier: Arrival, later: Arrival, kills: Sequence[Kill]) -> Kill | None:
     """Return the kill that left the outcome of an arrival unwritten; None if none can have."""
     assert earlier.answered_at is not None
-    for kill in kills:
-        hit = (
-            kill.at <= later.at
-            if kill.life is None
-            else kill.life == earlier.life and later.life != earlier.life
-        )
-        if hit and abs(kill.at - earlier.answered_at) <= UNWRITTEN_S_MAX:
-            return kill
-    return None
+    near = [kill for kill in kills if abs(kill.at - earlier.answered_at) <= UNWRITTEN_S_MAX]
+    if later.life != earlier.life:
+        for kill in near:
+            if kill.life == earlier.life:
+                return kill
+    return next((kill for kill in near if kill.life is None and kill.at <= later.at), None)
 
 
 def _stored(read: Reader) -> Iterator[tuple[tuple[str, str], Stored]]:
