@@ -6,11 +6,14 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import httpx2
+
 from tests import planted
 from tests.receiver import Answer, ThreadedReceiver
 from tests.worker.harness import LOCAL, database_files
 from tools.dev_worker import DevWorker
 from webhook.adapters.sqlite import create_sqlite_webhook_persistence
+from webhook.api.problems import INTERNAL
 
 KEY = planted.written(planted.ENCRYPTION_KEY, "whek_")
 SETTINGS = {
@@ -41,6 +44,7 @@ async def test_no_secret_stands_in_d1_s_file_and_cpython_opens_what_does(
         assert planted.searched(files, **planted.ALL) == []
     assert planted.searched(log, **planted.SIGNING, header=planted.HEADER, seed=planted.SEED) == []
     assert planted.searched(log, **planted.URLS) == []
+    _check_that_it_refuses_without_the_key(scratch)
     # The rows of D1, opened by the store on SQLite with the same key.
     copy = tmp_path / "copy.db"
     [d1] = [file for file in database_files(scratch) if b"sealed." in _with_log(file)]
@@ -62,6 +66,21 @@ async def test_no_secret_stands_in_d1_s_file_and_cpython_opens_what_does(
         planted.written(planted.SEED + planted.SEED_PUBLIC, "whsk_"),
     }
     assert headers == {planted.HEADER, planted.HEADER_CHANGED, f"Bearer {planted.HEADER}"}
+
+
+def _check_that_it_refuses_without_the_key(state_dir: Path) -> None:
+    settings = {name: value for name, value in SETTINGS.items() if value != KEY}
+    with DevWorker(state_dir=state_dir, env=settings) as worker:
+        answer = httpx2.post(
+            f"http://127.0.0.1:{worker.port}/v1/events",
+            headers={"authorization": f"Bearer {planted.TOKEN}"},
+            json={"type": "message.sent", "data": 1},
+            timeout=120,
+        )
+        assert answer.status_code == 500
+        # The caller cannot mend it; who can reads how in the log.
+        assert answer.json()["title"] == INTERNAL.title
+        assert "WEBHOOK_ENCRYPTION_KEYS does not hold" in worker.log_tail(1_000_000)
 
 
 def _with_log(file: Path) -> bytes:
