@@ -6,12 +6,18 @@ import logging
 from collections.abc import Sequence
 
 from webhook.domain.config import WebhookConfig
-from webhook.domain.errors import InvalidInput, PayloadTooLarge, StoreUnavailable
+from webhook.domain.errors import (
+    InvalidInput,
+    NotSupported,
+    PayloadTooLarge,
+    StoreUnavailable,
+)
 from webhook.domain.event import CALL_BYTES_MAX, EVENTS_MAX, WebhookEvent, prepare
 from webhook.domain.ids import KeyMaker
 from webhook.domain.messaging import payload_problem
 from webhook.domain.model import NewEvent
 from webhook.ports import (
+    AcceptedEvent,
     AcceptResult,
     Clock,
     FirstAttempts,
@@ -79,6 +85,30 @@ async def accept(
         except StoreUnavailable:
             continue
     return await store.accept(events, first, clock.now_ms(), targets)
+
+
+async def accept_within(
+    persistence: WebhookPersistence,
+    connection: object,
+    events: Sequence[NewEvent],
+    clock: Clock,
+    *,
+    ready: bool,
+) -> list[AcceptedEvent]:
+    """Store events and their deliveries inside the caller's transaction; see ``WebhookOutbox``.
+
+    ``ready`` says that the store is open. To open it now might wait for the caller's own locks.
+    """
+    if persistence.outbox is None:
+        raise NotSupported(
+            "connection: this store cannot be part of a transaction of yours. Keep everything on "
+            "PostgreSQL or in an SQLite file, or leave connection out."
+        )
+    if not ready:
+        raise InvalidInput.at(
+            "/connection", "The store is not open: call initialize() before your transaction."
+        )
+    return await persistence.outbox.accept(connection, events, clock.now_ms())
 
 
 async def _match(store: WebhookEndpointStore, events: Sequence[NewEvent]) -> list[list[str]]:

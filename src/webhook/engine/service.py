@@ -11,7 +11,7 @@ from webhook.domain.config import WebhookConfig
 from webhook.domain.errors import Conflict, InvalidInput
 from webhook.domain.event import WebhookEvent
 from webhook.domain.model import Delivery, DeliveryState, NewEvent
-from webhook.engine.accept import accept, prepare_all
+from webhook.engine.accept import accept, accept_within, prepare_all
 from webhook.engine.access import nobody_acting
 from webhook.engine.deliver import Deliverer
 from webhook.engine.encryption import EncryptionService
@@ -112,26 +112,38 @@ class WebhookService(EncryptionService, EventService, SwitchService, RecoverySer
     # --- events -----------------------------------------------------------------------------------
 
     async def emit(
-        self, event: WebhookEvent, *, wait_until: WaitUntil | None = None
+        self, event: WebhookEvent, *, wait_until: WaitUntil | None = None, connection: object = None
     ) -> AcceptedEvent:
         """Accept one event and return; see ``emit_many``."""
         try:
-            [accepted] = await self.emit_many([event], wait_until=wait_until)
+            [accepted] = await self.emit_many([event], wait_until=wait_until, connection=connection)
         except (InvalidInput, Conflict) as error:
             raise of_the_only_one(error) from None
         return accepted
 
     async def emit_many(
-        self, events: Sequence[WebhookEvent], *, wait_until: WaitUntil | None = None
+        self,
+        events: Sequence[WebhookEvent],
+        *,
+        wait_until: WaitUntil | None = None,
+        connection: object = None,
     ) -> list[AcceptedEvent]:
         """Accept a batch, all or nothing, and return once it is stored.
 
         First attempts are sent by the background loop where one runs, or by a task that is handed
         to ``wait_until`` (a Worker's ``ctx.waitUntil``); else whoever is woken sends them. Raises
         ``InvalidInput`` and ``Conflict``, whose pointers begin with the event's index.
+
+        ``connection``, asyncpg's or sqlite3's, accepts in its transaction, see ``WebhookOutbox``:
+        on PostgreSQL the commit wakes the loop, on SQLite it looks each ``batch_timeout_ms``.
         """
         prepared = prepare_all(events, self._keys, self._clock.now_ms(), self.config)
-        await self.initialize()
+        if connection is None or self._ready:
+            await self.initialize()
+        if connection is not None:
+            store, ready = self._persistence, self._ready
+            self._warn_if_nobody_sends()
+            return await accept_within(store, connection, prepared, self._clock, ready=ready)
         deliverer = self._background
         if deliverer is None and wait_until is not None:
             deliverer = self._new_deliverer(FIRST_ATTEMPTS)
@@ -372,7 +384,7 @@ class WebhookService(EncryptionService, EventService, SwitchService, RecoverySer
         )
 
     def _warn_if_nobody_sends(self) -> None:
-        if self._wakes_somebody or self._warned:
+        if self._wakes_somebody or self._warned or self._background is not None:
             return
         self._warned = True
         _log.warning(

@@ -10,6 +10,7 @@ from webhook.ports.access import (
 )
 from webhook.ports.crypto import Crypto
 from webhook.ports.encryption import Encrypted, WebhookEncryption
+from webhook.ports.outbox import WebhookOutbox
 from webhook.ports.records import (
     CANCELED_BY_HAND,
     CLAIM_DUE_MAX,
@@ -95,6 +96,7 @@ __all__ = [
     "WebhookDeliveryStore",
     "WebhookEncryption",
     "WebhookEndpointStore",
+    "WebhookOutbox",
     "WebhookPersistence",
     "WebhookRecoveryStore",
     "WebhookTenantStore",

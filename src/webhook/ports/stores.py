@@ -16,6 +16,7 @@ from webhook.domain.lifecycle import Settlement
 from webhook.domain.model import Delivery, Endpoint, Event, NewEvent
 from webhook.ports.access import WebhookAccessStore
 from webhook.ports.encryption import WebhookEncryption
+from webhook.ports.outbox import WebhookOutbox
 from webhook.ports.records import (
     AcceptResult,
     Claim,
@@ -275,9 +276,9 @@ class WebhookPersistence(msgspec.Struct, kw_only=True):
     ``joint`` says that both keep their rows in one place, so that an accept needs no match first.
     ``recovery_store`` is an extra that lies with the deliveries, ``access_store`` one that may lie
     anywhere; without them, what needs them is refused. ``encryption`` is one that lies with the
-    endpoints, ``tenant_store`` one that lies with all the others. Where several processes share the
-    store, ``shared_wake`` makes of what wakes this process a queue that wakes all of them; it hears
-    them between ``init`` and ``close``.
+    endpoints, ``tenant_store`` one that lies with all the others, ``outbox`` one of a persistence
+    that is joint. Where several processes share the store, ``shared_wake`` makes of what wakes this
+    process a queue that wakes all of them; it hears them between ``init`` and ``close``.
     """
 
     endpoint_store: WebhookEndpointStore
@@ -287,6 +288,7 @@ class WebhookPersistence(msgspec.Struct, kw_only=True):
     access_store: WebhookAccessStore | None = None
     tenant_store: WebhookTenantStore | None = None
     encryption: WebhookEncryption | None = None
+    outbox: WebhookOutbox | None = None
     init: Callable[[], Awaitable[None]] | None = None
     close: Callable[[], Awaitable[None]] | None = None
     shared_wake: Callable[[WakeQueue], WakeQueue] | None = None

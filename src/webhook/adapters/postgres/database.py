@@ -29,6 +29,8 @@ _decoder = msgspec.json.Decoder(dict[str, Any])
 # One after the other: of two that make the same function at once PostgreSQL refuses one.
 _LOCK_MAKING = "SELECT pg_advisory_xact_lock(hashtextextended('webhook functions', 0))"
 
+_UNDO = "ROLLBACK TO SAVEPOINT webhook_accept; RELEASE SAVEPOINT webhook_accept"
+
 
 class PostgresDatabase:
     """``Database`` over one PostgreSQL server. Nothing is opened before the first call.
@@ -49,14 +51,44 @@ class PostgresDatabase:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
         self._made: set[str] = set()
+        self.channel = f"{address.schema}_due"
 
     async def batch(self, statements: Sequence[Statement]) -> Rows:
         """Run statements in one transaction and one round trip; see ``Database``."""
         routine, arguments = self._routines.of(statements)
-        answers: Rows = [[] for _ in statements]
-        for number, found in await self._call(routine, arguments):
-            answers[number].append(_decoder.decode(found))
-        return answers
+        return _answers(statements, await self._call(routine, arguments))
+
+    async def batch_within(self, connection: Connection, statements: Sequence[Statement]) -> Rows:
+        """Run statements inside the transaction that a caller's connection is in.
+
+        If they fail, they alone are undone. Raises ``ConstraintFailed``, else what asyncpg does.
+        """
+        routine, arguments = self._routines.of(statements)
+        # As text: the caller may have taught the connection JSON of its own.
+        call = self._sql(routine).replace("::json", "::text::json")
+        # Not over the caller's connection: whether it commits, and what it may, is its own.
+        if routine.name not in self._made:
+            async with self.connection() as own:
+                await self._make(own, routine)
+        await connection.execute("SAVEPOINT webhook_accept")
+        try:
+            found = await connection.fetch(call, *arguments)
+        except Exception as error:
+            with contextlib.suppress(asyncpg.PostgresError, *LOST):
+                await connection.execute(_UNDO)
+            if isinstance(error, asyncpg.UndefinedFunctionError):
+                # The caller's session may not see it before its next transaction.
+                async with self.connection() as own:
+                    await self._make(own, routine)
+                raise StoreUnavailable(
+                    "PostgreSQL: a function of the store was missing, and is there again. Roll "
+                    "your transaction back, and begin anew."
+                ) from error
+            if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+                raise told(error) from error
+            raise
+        await connection.execute("RELEASE SAVEPOINT webhook_accept")
+        return _answers(statements, found)
 
     async def read(self, statements: Sequence[Statement]) -> Rows:
         """Run statements that only read, in one round trip."""
@@ -69,7 +101,7 @@ class PostgresDatabase:
         while True:
             try:
                 async with self.connection() as connection:
-                    return await self.call_on(connection, routine, arguments)
+                    return await self._call_on(connection, routine, arguments)
             except UNDONE as error:
                 undone += 1
                 if undone > _UNDONE_REPEATS_MAX:
@@ -89,19 +121,20 @@ class PostgresDatabase:
                     raise
                 raise known from error
 
-    async def call_on(
+    def _sql(self, routine: Routine) -> str:
+        return f'SELECT * FROM "{self.address.schema}".{routine.call}'
+
+    async def _call_on(
         self, connection: Connection, routine: Routine, arguments: Sequence[Parameter]
     ) -> Sequence[asyncpg.Record]:
         """Call a function over one connection; make it first if it is not there."""
         if routine.name not in self._made:
             await self._make(connection, routine)
-        call = f'SELECT * FROM "{self.address.schema}".{routine.call}'
+        call = self._sql(routine)
         try:
             return await connection.fetch(call, *arguments)
         except asyncpg.UndefinedFunctionError:
             # Somebody has tidied the schema up, or restored it.
-            if connection.is_in_transaction():
-                raise
             self._made.discard(routine.name)
             await self._make(connection, routine)
             return await connection.fetch(call, *arguments)
@@ -166,6 +199,13 @@ class PostgresDatabase:
                 await asyncio.wait_for(pool.close(), CONNECT_TIMEOUT_S)
             except TimeoutError:
                 pool.terminate()
+
+
+def _answers(statements: Sequence[Statement], found: Sequence[asyncpg.Record]) -> Rows:
+    answers: Rows = [[] for _ in statements]
+    for number, text in found:
+        answers[number].append(_decoder.decode(text))
+    return answers
 
 
 async def _leave_as_it_is(_: object) -> None:

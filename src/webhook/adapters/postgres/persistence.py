@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from webhook.adapters.native_crypto import NativeCrypto
 from webhook.adapters.postgres.database import PostgresDatabase
 from webhook.adapters.postgres.migrate import migrate
+from webhook.adapters.postgres.outbox import PostgresOutbox
 from webhook.adapters.postgres.wake import PostgresWake
 from webhook.adapters.sql.access import AuditedDatabase, SqlAccessStore
 from webhook.adapters.sql.deliveries import SqlDeliveryStore
@@ -83,6 +84,7 @@ def persistence_of(
         access_store=SqlAccessStore(audited),
         tenant_store=SqlTenantStore(audited),
         encryption=SqlEncryption(database, sealing),
+        outbox=PostgresOutbox(database),
         init=init,
         close=close,
         shared_wake=shared_wake,

@@ -30,7 +30,7 @@ class PostgresWake:
     def __init__(self, database: PostgresDatabase, local: WakeQueue) -> None:
         self._database = database
         self._local = local
-        self._channel = f"{database.address.schema}_due"
+        self._channel = database.channel
         self._connection: Connection | None = None
         self._listening: asyncio.Task[None] | None = None
         self._telling: asyncio.Task[None] | None = None

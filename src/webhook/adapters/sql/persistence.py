@@ -13,7 +13,7 @@ from webhook.adapters.sql.migrate import migrate
 from webhook.adapters.sql.recovery import SqlRecoveryStore
 from webhook.adapters.sql.sealing import Sealing
 from webhook.adapters.sql.tenants import SqlTenantStore
-from webhook.ports import WebhookPersistence
+from webhook.ports import WebhookOutbox, WebhookPersistence
 
 
 def create_sql_persistence(
@@ -24,6 +24,7 @@ def create_sql_persistence(
     close: Callable[[], Awaitable[None]] | None = None,
     sealing: Sealing | None = None,
     encryption: SqlEncryption | None = None,
+    outbox: WebhookOutbox | None = None,
 ) -> WebhookPersistence:
     """Return a persistence whose ``init`` applies the missing migrations, if it may, and begins.
 
@@ -45,6 +46,7 @@ def create_sql_persistence(
         access_store=SqlAccessStore(audited),
         tenant_store=SqlTenantStore(audited),
         encryption=encryption,
+        outbox=outbox,
         init=init,
         close=close,
     )

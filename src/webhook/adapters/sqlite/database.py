@@ -67,7 +67,7 @@ class _Worker:
                 connection = connection or self._connect()
                 answers = self._answers(connection, work) if work else []
             except Exception as error:  # noqa: BLE001 - a thread that ends answers nobody any more
-                answers = [_told(error) for _ in work]
+                answers = [told(error) for _ in work]
                 if connection is not None and connection.in_transaction:
                     with contextlib.suppress(sqlite3.Error):
                         connection.rollback()
@@ -125,12 +125,12 @@ def _in_savepoint(
         if not connection.in_transaction:
             raise  # SQLite has undone everybody's writes: the disk is full, or failed
         connection.execute("ROLLBACK TO caller")
-        answer = _told(error)
+        answer = told(error)
     connection.execute("RELEASE caller")
     return answer
 
 
-def _told(error: Exception) -> Exception:
+def told(error: Exception) -> Exception:
     """Return an error in the words of the port; a caller's own mistake is raised as it is."""
     if isinstance(error, sqlite3.IntegrityError):
         return ConstraintFailed(str(error))

@@ -14,6 +14,7 @@ from webhook.adapters.sql.migrate import migrate
 from webhook.adapters.sql.persistence import create_sql_persistence
 from webhook.adapters.sql.sealing import Sealing
 from webhook.adapters.sqlite.database import SqliteDatabase, Synchronous
+from webhook.adapters.sqlite.outbox import SqliteOutbox
 from webhook.adapters.sqlite.presence import Presence
 from webhook.adapters.sqlite.vacuum import vacuum
 from webhook.domain.encryption import EncryptionKey, read_encryption_keys
@@ -65,6 +66,7 @@ def create_sqlite_webhook_persistence(
         close=close,
         sealing=sealing,
         encryption=SqlEncryption(database, sealing, vacuum=partial(vacuum, path)),
+        outbox=SqliteOutbox(Path(path)),
     )
 
 
