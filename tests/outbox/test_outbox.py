@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from typing import Any
@@ -10,7 +11,7 @@ import asyncpg
 import pytest
 
 from tests.outbox.programs import PostgresProgram, Program, SqliteProgram
-from tests.receiver import Receiver
+from tests.receiver import WAIT_S, Receiver
 from webhook import (
     Conflict,
     EndpointInput,
@@ -129,15 +130,37 @@ async def test_what_is_wrong_with_an_event_is_said_without_touching_the_transact
     assert await program.orders() == ["a"]
 
 
+@pytest.mark.parametrize("program", ["postgres"], indirect=True)
+async def test_the_commit_tells_whoever_listens_and_a_rollback_nobody(
+    program: PostgresProgram, service: WebhookRuntimeService
+) -> None:
+    dsn, _, schema = program.place.partition("&schema=")
+    told: asyncio.Queue[object] = asyncio.Queue()
+
+    def hear(_: object, pid: int, __: str, payload: object) -> None:
+        if pid == program.session():
+            told.put_nowait(payload)
+
+    listener = await asyncpg.connect(dsn)
+    await listener.add_listener(f"{schema}_due", hear)
+    for end in (program.rollback, program.commit):
+        await service.emit(sent(id="a"), connection=await program.begin())
+        assert told.empty()
+        await end()
+    # Hints come in the order of the commits.
+    await program.connection.execute("SELECT pg_notify($1, 'last')", f"{schema}_due")
+    async with asyncio.timeout(WAIT_S):
+        assert [await told.get(), await told.get()] == ["", "last"]
+    await listener.close()
+
+
 async def test_the_loop_finds_it_after_the_commit(program: Program, receiver: Receiver) -> None:
-    """On PostgreSQL by the hint alone: without, it would look an hour later."""
     poll_ms = 50 if isinstance(program, SqliteProgram) else HOUR_MS
     service = WebhookRuntimeService(
         WebhookConfig(allow_http=True, allow_private_hosts=True, batch_timeout_ms=poll_ms),
         persistence=program.persistence(),
     )
     await service.add_endpoint(EndpointInput(url=receiver.url, event_types=["*"]))
-    # Two rounds: after the first somebody listens for sure, and the loop waits.
     for count in (1, 2):
         connection = await program.begin()
         await service.emit(sent(count), connection=connection)
