@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 from tests.api.bad_input import ENDPOINTS, JSON, UNKNOWN_KEY, BadInput
@@ -17,6 +18,11 @@ def _made_with(name: str, secret: object, remedy: str, pointer: str = "/secret")
 
 BAD_SECRETS = [
     _made_with("secret that is none", "abc", "whsec_"),
+    _made_with("secret that is empty", "", "whsec_"),
+    _made_with("secret of 81 bytes", "whsec_" + base64.b64encode(bytes(81)).decode(),
+               "24 to 64 bytes"),
+    _made_with("private key whose halves do not match",
+               "whsk_" + base64.b64encode(bytes(range(32)) * 2).decode(), "belong together"),
     _made_with("secret of no bytes", "whsec_", "24 to 64 bytes"),
     _made_with("secret of 9 bytes", "whsec_bm90LXZhbGlkCg==", "24 to 64 bytes"),
     _made_with("secret in other letters", "whsec_not-valid-base64!!!", "not base64"),

@@ -173,3 +173,18 @@ async def test_a_tenants_events_reach_its_own_endpoints_only(world: World) -> No
     [found] = await world.clock.run(service.emit_sync(event(tenant="two")))
     assert found.tenant == "two"
     assert [sent.url for sent in world.sender.requests] == [url_of("theirs")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("Host", "x"), ("WEBHOOK_ID", "x"), ("x-signed", "x"), ("X-A", "a\r\nX-B: c"), ("X A", "x")],
+)
+async def test_a_change_cannot_bring_in_a_header_that_is_not_allowed(
+    world: World, name: str, value: str
+) -> None:
+    service = world.service(scheme="k-msg", secret_key="s", signature_header="X-Signed")
+    before = await add(service)
+    with pytest.raises(InvalidInput) as caught:
+        await service.update_endpoint(before.id, EndpointPatch(headers={name: value}))
+    assert [error.pointer for error in caught.value.errors] == [f"/headers/{name}"]
+    assert await service.get_endpoint(before.id) == before

@@ -10,8 +10,11 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from tests.engine.world import World, add, event, url_of
+from webhook.adapters.native_crypto import NativeCrypto
+from webhook.domain.config import WebhookConfig
 from webhook.domain.errors import InvalidInput
 from webhook.domain.secret import make_secret
+from webhook.engine.request import build_headers
 
 SECRET = make_secret(bytes(range(32)))
 OWN = make_secret(bytes(range(1, 33)))
@@ -125,3 +128,15 @@ async def test_the_headers_of_an_attempt_name_delivery_type_and_number(world: Wo
     assert sent.headers["webhook-attempt"] == "1"
     assert sent.headers["content-type"] == "application/json"
     assert sent.headers["x-own"] == "yes"
+
+
+async def test_a_header_that_the_service_came_to_set_later_is_ours_alone(world: World) -> None:
+    service = world.service()
+    made = await add(service, headers={"x-signed": "forged", "x-tag": "1"})
+    await service.emit(event())
+    config = WebhookConfig(scheme="k-msg", secret_key="s", signature_header="X-Signed")
+    delivery = await world.delivery(service)
+    now = world.clock.now_ms()
+    headers = await build_headers(made, delivery, b"{}", config, now=now, crypto=NativeCrypto())
+    assert [name for name in headers if name.lower() == "x-signed"] == ["X-Signed"]
+    assert headers["x-tag"] == "1"

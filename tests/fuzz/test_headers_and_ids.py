@@ -69,8 +69,6 @@ def test_a_good_signature_passes_and_any_other_letter_does_not(
     at = data.draw(st.integers(0, len(good) - 1))
     other = good[:at] + data.draw(st.characters()) + good[at + 1 :]
     assume(other != good)
-    # Cutting the padding off leaves the same bytes, which is allowed.
-    assume(other.rstrip("=") != good.rstrip("="))
     assert not is_verified(body, message_id, str(NOW_S), other)
     assert is_verified(body, message_id, str(NOW_S), f"{other.replace(' ', '')} {good}")
 

@@ -48,6 +48,7 @@ def message() -> email.message.Message:
         GOOD,
         {name.title(): value for name, value in GOOD.items()},
         list(GOOD.items()),
+        list(GOOD.items())[::-1],
         iter(GOOD.items()),
         [[name, value] for name, value in GOOD.items()],
         [(name.encode(), value.encode()) for name, value in GOOD.items()],
@@ -203,3 +204,14 @@ def test_a_body_with_one_bit_changed_is_refused(body: bytes, where: int, bit: in
     touched[where % len(body)] ^= 1 << bit
     with pytest.raises(NoMatch):
         verifier().verify(bytes(touched), headers)
+
+
+def test_without_a_tolerance_everything_else_is_still_checked() -> None:
+    ever = Verifier(SECRET, tolerance=math.inf, clock=lambda: 0)
+    assert ever.verify(BODY, GOOD) == VERIFIED
+    for changed, error in (
+        ({"webhook-timestamp": "hello"}, receive.BadTimestamp),
+        ({"webhook-signature": "v1,"}, receive.NoMatch),
+    ):
+        with pytest.raises(error):
+            ever.verify(BODY, {**GOOD, **changed})

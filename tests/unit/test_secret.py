@@ -25,7 +25,7 @@ PRIVATE = (
 SIXTY_FOUR = (
     "whsec_TUdfVE5UMnZlci1TeWxOYXQtX1ZlTW1kLTRtMFdhYmEwanIxdHJvenRCbmlTQ2hFdzBnbHhFbWdFaTJLdzQwSA=="
 )
-SEVENTY_FIVE = (
+EIGHTY_ONE = (
     "whsec_V09IYXZUaFJoSnFobnpJQkpPMXdpdGFNWnJsRzAxdXZCeTVndVpwRmxSSXFs"
     "c0oyYzBTRWRUekJhYnlaZ0JSRGNPQ3BGZG1xYjFVVmRGQ3UK"
 )
@@ -63,7 +63,7 @@ def test_published_secrets_load(secret: str, size: int) -> None:
         "whsec_C2FVsBQIhrscChlQIMV+b5sSY\u00e9pob7oD",
         "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD====",
         "whsec_bm90LXZhbGlkCg==",
-        SEVENTY_FIVE,
+        EIGHTY_ONE,
     ],
 )
 def test_other_texts_are_refused_with_a_sentence(secret: str) -> None:

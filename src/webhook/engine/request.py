@@ -27,8 +27,9 @@ async def build_headers(
 ) -> dict[str, str]:
     """Return the headers of the attempt that starts at ``now``; the endpoint's own come first.
 
-    Its own cannot replace ours: their names are refused when the endpoint is made. Raises
-    ``NotSupported`` when it is to be signed as this platform cannot.
+    Its own cannot replace ours: their names are refused when the endpoint is made, and what a
+    setting has named since is left out. Raises ``NotSupported`` when it is to be signed as this
+    platform cannot.
     """
     timestamp_s = now // 1000
     secrets = _secrets(endpoint, config, now)
@@ -50,8 +51,7 @@ async def build_headers(
             for secret in secrets
         ]
         signed = standard_headers(signatures, delivery.event_id, timestamp_s)
-    return {
-        **endpoint.headers,
+    ours = {
         "content-type": "application/json",
         "user-agent": USER_AGENT,
         **signed,
@@ -59,6 +59,14 @@ async def build_headers(
         "webhook-delivery-id": delivery.id,
         "webhook-attempt": str(delivery.attempts_made + 1),
     }
+    taken = set(map(_as_one, ours))
+    own = {name: value for name, value in endpoint.headers.items() if _as_one(name) not in taken}
+    return {**own, **ours}
+
+
+def _as_one(name: str) -> str:
+    """Return what receivers may take for the same name, WSGI's among them."""
+    return name.lower().replace("_", "-")
 
 
 async def _sign(secret: str, signed: bytes, crypto: Crypto) -> str:
