@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -45,11 +46,13 @@ class WorkerError(ToolError):
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port that nobody uses at the moment.
+
+    Below those that systems hand out by themselves, lest a connection take it meanwhile.
+    """
+    while port_is_taken(port := 20_000 + secrets.randbelow(12_000)):
+        pass
+    return port
 
 
 def port_is_taken(port: int) -> bool:

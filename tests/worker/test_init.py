@@ -52,11 +52,11 @@ def test_it_is_the_worker_of_the_repository_under_another_name(tmp_path: Path) -
 
 def test_its_migrations_make_the_schema_that_ours_make(tmp_path: Path) -> None:
     theirs, ours = made(tmp_path / "hooks") / "migrations", ROOT / "migrations"
-    assert {file.name for file in theirs.iterdir()} == {file.name for file in ours.iterdir()}
+    assert {file.name for file in theirs.iterdir()} == {file.name for file in ours.glob("*.sql")}
     schemas = []
     for folder in (theirs, ours):
         with closing(sqlite3.connect(":memory:")) as database:
-            for file in sorted(folder.iterdir()):
+            for file in sorted(folder.glob("*.sql")):
                 database.executescript(file.read_text("utf-8"))
             made_of = database.execute("SELECT type, name FROM sqlite_schema ORDER BY type, name")
             schemas.append(made_of.fetchall())
