@@ -36,12 +36,12 @@ def check_headers(headers: Mapping[str, str], *, reserved: Iterable[str] = ()) -
 
     ``reserved`` names further headers that the service sets itself.
     """
-    ours = frozenset(_comparable(name) for name in reserved)
+    ours = frozenset(comparable(name) for name in reserved)
     errors: list[FieldError] = []
     seen: set[str] = set()
     for name, value in headers.items():
         problem = name_problem(name)
-        if problem is None and (is_reserved(name) or _comparable(name) in ours):
+        if problem is None and (is_reserved(name) or comparable(name) in ours):
             problem = "This header is reserved; choose another name."
         problem = problem or _value_problem(value)
         if problem is None and name.lower() in seen:
@@ -71,12 +71,15 @@ def name_problem(name: str) -> str | None:
 
 def is_reserved(name: str) -> bool:
     """Whether a header of this name is for HTTP, for us or for others to set."""
-    known = _comparable(name)
+    known = comparable(name)
     return known in _RESERVED or known.startswith(_RESERVED_PREFIXES)
 
 
-def _comparable(name: str) -> str:
-    # CGI and WSGI give X_A and X-A to a program under one name, so one could pass for the other.
+def comparable(name: str) -> str:
+    """Return what names have in common that a receiver may take for one.
+
+    CGI and WSGI give X_A and X-A to a program under one name, so one could pass for the other.
+    """
     return name.lower().replace("_", "-")
 
 

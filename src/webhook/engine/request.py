@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from webhook.domain.config import WebhookConfig
+from webhook.domain.headers import comparable
 from webhook.domain.model import Delivery, Endpoint
 from webhook.domain.secret import SignatureVersion, key_pair, version_of
 from webhook.domain.signature import (
@@ -59,14 +60,11 @@ async def build_headers(
         "webhook-delivery-id": delivery.id,
         "webhook-attempt": str(delivery.attempts_made + 1),
     }
-    taken = set(map(_as_one, ours))
-    own = {name: value for name, value in endpoint.headers.items() if _as_one(name) not in taken}
+    if not endpoint.headers:
+        return ours
+    taken = set(map(comparable, ours))
+    own = {name: value for name, value in endpoint.headers.items() if comparable(name) not in taken}
     return {**own, **ours}
-
-
-def _as_one(name: str) -> str:
-    """Return what receivers may take for the same name, WSGI's among them."""
-    return name.lower().replace("_", "-")
 
 
 async def _sign(secret: str, signed: bytes, crypto: Crypto) -> str:

@@ -48,9 +48,8 @@ def note_health(
         endpoint_id = settlement.ref.endpoint_id
         if settlement.failed_at is not None:
             failures.setdefault(endpoint_id, []).append(settlement.ref)
-        reason = _reason_to_disable(endpoints.find(None, endpoint_id), settlement, failed_at)
-        if reason is FAILING_REASON and endpoint_id in answered_well:
-            reason = None
+        endpoint = None if endpoint_id in answered_well else endpoints.find(None, endpoint_id)
+        reason = _reason_to_disable(endpoint, settlement, failed_at)
         if reason is not None:
             disabling.setdefault(endpoint_id, []).append((reason, settlement))
         if settlement.state is DeliveryState.SUCCESS:
@@ -86,6 +85,7 @@ def _count_failures(
 def _reason_to_disable(
     endpoint: Endpoint | None, settlement: Settlement, failed_at: int
 ) -> str | None:
+    """Say why; of an ``endpoint`` that answered well in the same call, or is no more, give None."""
     if settlement.disable_endpoint:
         return GONE_REASON
     if settlement.failed_at is None or endpoint is None or endpoint.open_until is None:
